@@ -1,0 +1,3 @@
+module github.com/otaria/otaria
+
+go 1.26
