@@ -1,0 +1,44 @@
+// Package event says what happened. Every change of state records its event in
+// the transaction that makes it, so that what readers see is what was
+// committed, no more and no less. A reader may see an event twice, never not
+// at all.
+package event
+
+import "github.com/otaria/otaria/tenant"
+
+// Kind names what happened, as "entity.verb".
+type Kind string
+
+// The kinds of event.
+const (
+	SettingsChanged  Kind = "tenant.settings"
+	TargetCreated    Kind = "target.created"
+	TargetChanged    Kind = "target.changed"
+	TargetDeleted    Kind = "target.deleted"
+	TargetAttributes Kind = "target.attributes"
+	ActionAssigned   Kind = "action.assigned"
+	ActionChanged    Kind = "action.changed"
+	ActionDeleted    Kind = "action.deleted"
+	SoftwareChanged  Kind = "software.changed" // a set, a module or an artifact
+	AccountChanged   Kind = "account.changed"
+)
+
+// Reach says whose next poll may be answered otherwise because of an event: a
+// target's id, or one of the two constants.
+type Reach int64
+
+const (
+	AnyTarget Reach = 0  // any target of the tenant
+	NoTarget  Reach = -1 // none
+)
+
+// Event is one thing that happened.
+type Event struct {
+	ID      int64 // set when read; grows
+	Tenant  tenant.ID
+	Kind    Kind
+	Subject int64 // id of what it happened to
+	Reach   Reach
+	Data    string // JSON object, or empty
+	At      int64  // milliseconds
+}

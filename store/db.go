@@ -1,0 +1,401 @@
+// Package store keeps everything but artifact bytes in one database: SQLite
+// (embedded) or PostgreSQL. It is the only package that knows SQL. For each
+// domain package there is one type (Software, Fleet, Deployment, …) that
+// implements the Store interface which that package declares.
+//
+// A method that changes something is one transaction; when it returns without
+// error, the change survives a crash of the process and of the machine.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // registers pgx
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/otaria/otaria/event"
+	"github.com/otaria/otaria/fault"
+)
+
+// Options say how to open a database.
+type Options struct {
+	// URL is a path of a SQLite file, or postgres://….
+	URL string
+	Log *slog.Logger
+
+	// MaxConns bounds the connections to PostgreSQL; 0 chooses by the number of processors.
+	MaxConns int
+}
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	dialect
+	log   *slog.Logger
+	read  *sql.DB // SQLite: many readers; PostgreSQL: the one pool
+	write *sql.DB // SQLite: one connection; PostgreSQL: nil
+	group *writer // SQLite: joins transactions into one commit; PostgreSQL: nil
+	node  int64   // names this process in the event table
+	stmts statements
+
+	mu        sync.RWMutex
+	listeners []func([]event.Event)
+	failing   atomic.Bool // so that an outage is logged once, and its end once
+}
+
+// Open opens the database and brings its schema up to date. A database whose
+// schema is newer than this program is refused and left untouched.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	db := &DB{log: o.Log, node: rand.Int64()}
+	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
+		db.dialect = postgresDialect()
+		pool, err := sql.Open("pgx", o.URL)
+		if err != nil {
+			return nil, fmt.Errorf("database address: %w", err)
+		}
+		n := o.MaxConns
+		if n == 0 {
+			n = max(16, 4*runtime.NumCPU())
+		}
+		pool.SetMaxOpenConns(n)
+		pool.SetMaxIdleConns(n)
+		pool.SetConnMaxIdleTime(5 * time.Minute)
+		db.read = pool
+	} else {
+		db.dialect = sqliteDialect()
+		var err error
+		if db.write, err = sql.Open("sqlite", sqliteDSN(o.URL, false)); err != nil {
+			return nil, err
+		}
+		db.write.SetMaxOpenConns(1)
+		if db.read, err = sql.Open("sqlite", sqliteDSN(o.URL, true)); err != nil {
+			return nil, errors.Join(err, db.write.Close())
+		}
+		n := max(4, 2*runtime.NumCPU())
+		db.read.SetMaxOpenConns(n)
+		db.read.SetMaxIdleConns(n)
+	}
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	if db.write != nil {
+		db.group = startWriter(db)
+	}
+	return db, nil
+}
+
+// Close waits for the transactions under way and closes the database.
+func (db *DB) Close() error {
+	if db.group != nil {
+		db.group.stop()
+	}
+	err := db.stmts.close()
+	if db.read != nil {
+		err = errors.Join(err, db.read.Close())
+	}
+	if db.write != nil {
+		err = errors.Join(err, db.write.Close())
+	}
+	return err
+}
+
+// Name is "sqlite" or "postgres".
+func (db *DB) Name() string { return db.name }
+
+// migrate brings the schema forward, each step in a transaction. Several
+// processes may start at once on PostgreSQL: one migrates, the others wait.
+func (db *DB) migrate(ctx context.Context) error {
+	d, pool := goose.DialectSQLite3, db.write
+	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler))}
+	if db.write == nil {
+		d, pool = goose.DialectPostgres, db.read
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return fmt.Errorf("migration lock: %w", err)
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	p, err := goose.NewProvider(d, pool, db.migrations, options...)
+	if err != nil {
+		return fmt.Errorf("migrations: %w", err)
+	}
+	known := p.ListSources()
+	newest := known[len(known)-1].Version
+	has, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot read the schema version of the %s database (is it reachable, and is it ours?): %w", db.name, err)
+	}
+	if has > newest {
+		return fmt.Errorf("the database has schema version %d, this program knows up to %d: start the newer otaria that wrote it, or restore the backup made before its upgrade", has, newest)
+	}
+	if has == newest {
+		return nil
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("schema upgrade from version %d to %d: %w", has, newest, err)
+	}
+	return nil
+}
+
+// Ping reports whether the database can be read and written right now.
+func (db *DB) Ping(ctx context.Context) error {
+	return db.update(ctx, func(tx *Tx) error {
+		_, err := tx.exec(ctx, "UPDATE tenant SET created_at = created_at WHERE id = -1")
+		return err
+	})
+}
+
+// Tx is a transaction that changes something.
+type Tx struct {
+	db     *DB
+	conn   *sql.Conn // SQLite
+	tx     *sql.Tx   // PostgreSQL
+	events []event.Event
+}
+
+func (tx *Tx) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
+	if tx.tx != nil {
+		return tx.tx.ExecContext(ctx, text, args...)
+	}
+	s, err := tx.db.group.statement(text)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(context.WithoutCancel(ctx), args...)
+}
+
+func (tx *Tx) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if tx.tx != nil {
+		return tx.tx.QueryContext(ctx, text, args...)
+	}
+	s, err := tx.db.group.statement(text)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(context.WithoutCancel(ctx), args...)
+}
+
+func (tx *Tx) row(ctx context.Context, text string, args ...any) *sql.Row {
+	if tx.tx != nil {
+		return tx.tx.QueryRowContext(ctx, text, args...)
+	}
+	s, err := tx.db.group.statement(text)
+	if err != nil {
+		return tx.conn.QueryRowContext(context.WithoutCancel(ctx), text, args...) // reports the same error
+	}
+	return s.QueryRowContext(context.WithoutCancel(ctx), args...)
+}
+
+// affected runs a statement and returns how many rows it changed.
+func (tx *Tx) affected(ctx context.Context, text string, args ...any) (int64, error) {
+	r, err := tx.exec(ctx, text, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// insert runs an INSERT … RETURNING id.
+func (tx *Tx) insert(ctx context.Context, text string, args ...any) (id int64, err error) {
+	err = tx.row(ctx, text, args...).Scan(&id)
+	return id, err
+}
+
+// update runs change in a transaction. On PostgreSQL it runs again when the
+// transaction lost against another one, so change must not keep anything from
+// an earlier run. On SQLite several calls share one commit: nobody is
+// acknowledged before it is on disk, and a failing change is undone alone.
+func (db *DB) update(ctx context.Context, change func(*Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var events []event.Event
+	var err error
+	if db.group != nil {
+		events, err = db.group.do(ctx, change)
+	} else {
+		events, err = db.updatePostgres(ctx, change)
+	}
+	if err != nil {
+		return db.fault(err)
+	}
+	db.recovered()
+	db.publish(events)
+	return nil
+}
+
+// tries bounds how often a PostgreSQL transaction is repeated.
+const tries = 10
+
+func (db *DB) updatePostgres(ctx context.Context, change func(*Tx) error) ([]event.Event, error) {
+	for try := 1; ; try++ {
+		events, err := db.tryPostgres(ctx, change)
+		if err == nil || try == tries || db.classify(err) != failureRetry {
+			return events, err
+		}
+		pause := time.NewTimer(time.Duration(rand.Int64N(int64(try) * int64(5*time.Millisecond))))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (db *DB) tryPostgres(ctx context.Context, change func(*Tx) error) (events []event.Event, err error) {
+	t, err := db.read.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	tx := &Tx{db: db, tx: t}
+	committed := false
+	defer func() {
+		if !committed {
+			err = errors.Join(err, ignoreDone(t.Rollback()))
+		}
+	}()
+	if err := change(tx); err != nil {
+		return nil, err
+	}
+	if err := tx.writeEvents(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.Commit(); err != nil {
+		return nil, err
+	}
+	committed = true
+	return tx.events, nil
+}
+
+func ignoreDone(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
+
+// reader runs statements that change nothing, each on its own.
+type reader struct{ db *DB }
+
+func (r reader) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+	if s := r.db.stmts.get(r.db, text); s != nil {
+		return s.QueryContext(ctx, args...)
+	}
+	return r.db.read.QueryContext(ctx, text, args...)
+}
+
+func (r reader) row(ctx context.Context, text string, args ...any) *sql.Row {
+	if s := r.db.stmts.get(r.db, text); s != nil {
+		return s.QueryRowContext(ctx, args...)
+	}
+	return r.db.read.QueryRowContext(ctx, text, args...)
+}
+
+// view runs f on the readers' pool. Statements of f may see different moments;
+// where they must not, f uses one statement.
+func (db *DB) view(_ context.Context, f func(q querier) error) error {
+	if err := f(reader{db}); err != nil {
+		return db.fault(err)
+	}
+	db.recovered()
+	return nil
+}
+
+// statements keeps SQLite's prepared statements; PostgreSQL's driver keeps its
+// own. Texts beyond the bound (filters of all shapes) are not kept.
+type statements struct {
+	mu   sync.RWMutex
+	kept map[string]*sql.Stmt
+}
+
+const maxStatements = 500
+
+func (s *statements) get(db *DB, text string) *sql.Stmt {
+	if db.write == nil {
+		return nil
+	}
+	s.mu.RLock()
+	st, full := s.kept[text], len(s.kept) >= maxStatements
+	s.mu.RUnlock()
+	if st != nil || full {
+		return st
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.kept[text]; st != nil {
+		return st
+	}
+	st, err := db.read.PrepareContext(context.Background(), text)
+	if err != nil {
+		return nil // running it unprepared reports the error
+	}
+	if s.kept == nil {
+		s.kept = map[string]*sql.Stmt{}
+	}
+	s.kept[text] = st
+	return st
+}
+
+func (s *statements) close() (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, st := range s.kept {
+		err = errors.Join(err, st.Close())
+	}
+	s.kept = nil
+	return err
+}
+
+// fault gives a driver's error its kind. Errors that have one, and those of a
+// cancelled request, pass as they are.
+func (db *DB) fault(err error) error {
+	var f *fault.Error
+	if errors.As(err, &f) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	switch db.classify(err) {
+	case failureDuplicate:
+		return fault.Wrap(fault.Exists, err, "An entity with this name or key exists already.")
+	case failureReference:
+		return fault.Wrap(fault.ConcurrentChange, err, "Something this change refers to was changed or removed meanwhile; read it again and retry.")
+	case failureValue:
+		return fault.Wrap(fault.IntegrityViolation, err, "A value is missing, too long, or holds characters that cannot be stored.")
+	case failureRetry:
+		return fault.Wrap(fault.ConcurrentChange, err, "Another change came in between; please retry.")
+	case failureUnavailable:
+		if !db.failing.Swap(true) {
+			db.log.Error("the database cannot be used; requests get 503 until it works again: check that its disk has space and is writable, that it is running and reachable",
+				slog.String("database", db.name), slog.Any("error", err))
+		}
+		return fault.Wrap(fault.Unavailable, err, "The database cannot be used right now; please retry later.")
+	case failureOther:
+	}
+	return err
+}
+
+// recovered notes that the database works.
+func (db *DB) recovered() {
+	if db.failing.Load() && db.failing.Swap(false) {
+		db.log.Info("the database works again", slog.String("database", db.name))
+	}
+}
+
+// ErrNoRows is what a lookup that finds nothing returns inside this package.
+var errNoRows = sql.ErrNoRows
+
+// none reports whether err says that a lookup found nothing.
+func none(err error) bool { return errors.Is(err, errNoRows) }

@@ -1,0 +1,106 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"strings"
+)
+
+// A dialect is everything SQLite and PostgreSQL disagree on. All other SQL is
+// written once, with $1 parameters, in what both speak.
+type dialect struct {
+	name       string
+	driver     string
+	migrations fs.FS
+
+	// forUpdate ends a SELECT whose rows the transaction is about to change.
+	// SQLite has one writer and needs none.
+	forUpdate string
+
+	// table reads a parameter that holds a JSON list of objects as a table with
+	// the given columns ("id bigint", "name text"), under the alias.
+	table func(param, alias string, columns ...string) string
+
+	// ids reads a parameter that holds a JSON list of numbers as a table with
+	// the one column id.
+	ids func(param, alias string) string
+
+	// classify says what sort of failure the driver's error is.
+	classify func(error) failure
+}
+
+// failure is what a driver's error means to us.
+type failure int
+
+const (
+	failureOther       failure = iota
+	failureDuplicate           // a unique constraint
+	failureReference           // a foreign key
+	failureValue               // a value the column does not take
+	failureRetry               // lost against another transaction; a new try may win
+	failureUnavailable         // the database or its disk cannot be used right now
+)
+
+func sqliteTable(param, alias string, columns ...string) string {
+	var b strings.Builder
+	b.WriteString("(SELECT ")
+	for i, c := range columns {
+		name, _, _ := strings.Cut(c, " ")
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "value ->> '%s' AS %s", name, name)
+	}
+	fmt.Fprintf(&b, " FROM json_each(%s)) AS %s", param, alias)
+	return b.String()
+}
+
+func sqliteIDs(param, alias string) string {
+	return fmt.Sprintf("(SELECT value AS id FROM json_each(%s)) AS %s", param, alias)
+}
+
+func postgresTable(param, alias string, columns ...string) string {
+	return fmt.Sprintf("jsonb_to_recordset(CAST(%s AS jsonb)) AS %s (%s)", param, alias, strings.Join(columns, ", "))
+}
+
+func postgresIDs(param, alias string) string {
+	return fmt.Sprintf("(SELECT CAST(value AS bigint) AS id FROM jsonb_array_elements_text(CAST(%s AS jsonb))) AS %s", param, alias)
+}
+
+// querier runs statements: a transaction, or the readers' pool.
+type querier interface {
+	query(ctx context.Context, text string, args ...any) (*sql.Rows, error)
+	row(ctx context.Context, text string, args ...any) *sql.Row
+}
+
+// scanner is a row that can be read: *sql.Row or *sql.Rows.
+type scanner interface{ Scan(dest ...any) error }
+
+// all reads every row with scan.
+func all[T any](ctx context.Context, q querier, scan func(scanner) (T, error), text string, args ...any) (list []T, err error) {
+	rows, err := q.query(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if e := rows.Close(); err == nil {
+			err = e
+		}
+	}()
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, v)
+	}
+	return list, rows.Err()
+}
+
+// scalar is a scan function for one column.
+func scalar[T any](s scanner) (v T, err error) {
+	err = s.Scan(&v)
+	return v, err
+}

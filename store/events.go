@@ -1,0 +1,88 @@
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+
+	"github.com/otaria/otaria/event"
+)
+
+// errDropped makes database/sql throw a connection away.
+var errDropped = driver.ErrBadConn
+
+// record adds an event to the transaction.
+func (tx *Tx) record(e event.Event) {
+	tx.events = append(tx.events, e)
+}
+
+func (tx *Tx) writeEvents(ctx context.Context) error {
+	for _, e := range tx.events {
+		data := e.Data
+		if data == "" {
+			data = "{}"
+		}
+		if _, err := tx.exec(ctx, "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+			e.Tenant, tx.db.node, string(e.Kind), e.Subject, int64(e.Reach), data, e.At); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Listen calls f after each commit with what it recorded, before the commit is
+// acknowledged. f must be quick and must not call the store.
+func (db *DB) Listen(f func([]event.Event)) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.listeners = append(db.listeners, f)
+}
+
+func (db *DB) publish(events []event.Event) {
+	if len(events) == 0 {
+		return
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	for _, f := range db.listeners {
+		f(events)
+	}
+}
+
+// Shared reports whether other processes may change this database. A SQLite
+// file belongs to one process (the server locks its data directory).
+func (db *DB) Shared() bool { return db.write == nil }
+
+// Follow reads what other processes recorded and calls the listeners with it.
+// Since is what the last call returned; the first call passes 0 and reads
+// nothing older than itself.
+//
+// PostgreSQL hands out ids before it commits, so a smaller id may appear after
+// a larger one. Each event therefore carries its transaction's number, and the
+// next call starts at the oldest transaction that was still open at this one:
+// an event may be read twice, and none is missed.
+func (db *DB) Follow(ctx context.Context, since int64) (next int64, err error) {
+	if !db.Shared() {
+		return 0, nil
+	}
+	var events []event.Event
+	err = db.view(ctx, func(q querier) error {
+		if err := q.row(ctx, "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)").Scan(&next); err != nil {
+			return err
+		}
+		if since == 0 {
+			return nil
+		}
+		events, err = all(ctx, q, scanEvent, "SELECT id, tenant_id, kind, subject, target_id, data, at FROM event WHERE tx >= $1 AND node <> $2 ORDER BY id", since, db.node)
+		return err
+	})
+	if err != nil {
+		return since, err
+	}
+	db.publish(events)
+	return next, nil
+}
+
+func scanEvent(s scanner) (e event.Event, err error) {
+	err = s.Scan(&e.ID, &e.Tenant, &e.Kind, &e.Subject, &e.Reach, &e.Data, &e.At)
+	return e, err
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"database/sql/driver"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func postgresDialect() dialect {
+	return dialect{
+		name:       "postgres",
+		driver:     "pgx",
+		migrations: migrationsFor("postgres"),
+		forUpdate:  " FOR UPDATE",
+		table:      postgresTable,
+		ids:        postgresIDs,
+		classify:   classifyPostgres,
+	}
+}
+
+func classifyPostgres(err error) failure {
+	var e *pgconn.PgError
+	if errors.As(err, &e) {
+		switch e.Code {
+		case "23505":
+			return failureDuplicate
+		case "23503":
+			return failureReference
+		case "23502", "23514", "22001", "22003", "22021", "22P05":
+			return failureValue
+		case "40001", "40P01", "55P03":
+			return failureRetry
+		}
+		switch e.Code[:2] {
+		case "08", "53", "57", "58", "XX", "25": // connection, resources, operator, system, internal, read-only
+			return failureUnavailable
+		}
+		return failureOther
+	}
+	var c *pgconn.ConnectError
+	var n net.Error
+	if errors.As(err, &c) || errors.As(err, &n) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return failureUnavailable
+	}
+	return failureOther
+}

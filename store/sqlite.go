@@ -1,0 +1,72 @@
+package store
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+
+	"modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+func migrationsFor(name string) fs.FS {
+	sub, err := fs.Sub(migrations, "migrations/"+name)
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	return sub
+}
+
+func sqliteDialect() dialect {
+	return dialect{
+		name:       "sqlite",
+		driver:     "sqlite",
+		migrations: migrationsFor("sqlite"),
+		table:      sqliteTable,
+		ids:        sqliteIDs,
+		classify:   classifySQLite,
+	}
+}
+
+// sqliteDSN returns the data source name of the file. What is acknowledged
+// survives a power cut: synchronous(FULL) syncs the log at every commit. The
+// order of pragmas matters: the busy timeout comes first, so that the others
+// wait their turn.
+func sqliteDSN(path string, readOnly bool) string {
+	pragmas := []string{"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "cache_size(-65536)", "temp_store(MEMORY)", "mmap_size(268435456)"}
+	if readOnly {
+		pragmas = append(pragmas, "query_only(ON)")
+	} else {
+		// A checkpoint every 4,000 pages costs a burst of writes less often than
+		// the default of 1,000; the log stays below some tens of megabytes.
+		pragmas = append(pragmas, "wal_autocheckpoint(4000)", "journal_size_limit(67108864)")
+	}
+	return fmt.Sprintf("file:%s?%s", (&url.URL{Path: path}).EscapedPath(), url.Values{"_pragma": pragmas}.Encode())
+}
+
+func classifySQLite(err error) failure {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return failureOther
+	}
+	switch e.Code() {
+	case lib.SQLITE_CONSTRAINT_UNIQUE, lib.SQLITE_CONSTRAINT_PRIMARYKEY, lib.SQLITE_CONSTRAINT_ROWID:
+		return failureDuplicate
+	case lib.SQLITE_CONSTRAINT_FOREIGNKEY:
+		return failureReference
+	case lib.SQLITE_CONSTRAINT_CHECK, lib.SQLITE_CONSTRAINT_NOTNULL, lib.SQLITE_CONSTRAINT_DATATYPE, lib.SQLITE_TOOBIG, lib.SQLITE_MISMATCH:
+		return failureValue
+	}
+	switch e.Code() & 0xff {
+	case lib.SQLITE_BUSY, lib.SQLITE_LOCKED:
+		return failureRetry
+	case lib.SQLITE_FULL, lib.SQLITE_IOERR, lib.SQLITE_CANTOPEN, lib.SQLITE_READONLY, lib.SQLITE_CORRUPT, lib.SQLITE_NOTADB, lib.SQLITE_PROTOCOL, lib.SQLITE_NOMEM:
+		return failureUnavailable
+	}
+	return failureOther
+}
