@@ -59,7 +59,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{log: o.Log, node: rand.Int64()}
+	db := &DB{log: o.Log, node: rand.Int64()} //nolint:gosec // tells processes apart, keeps no secret
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		db.dialect = postgresDialect()
 		pool, err := sql.Open("pgx", o.URL)
@@ -170,7 +170,7 @@ func (tx *Tx) exec(ctx context.Context, text string, args ...any) (sql.Result, e
 	if tx.tx != nil {
 		return tx.tx.ExecContext(ctx, text, args...)
 	}
-	s, err := tx.db.group.statement(text)
+	s, err := tx.db.group.statement(text) //nolint:sqlclosecheck // kept for the next call, closed with the database
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (tx *Tx) query(ctx context.Context, text string, args ...any) (*sql.Rows, e
 	if tx.tx != nil {
 		return tx.tx.QueryContext(ctx, text, args...)
 	}
-	s, err := tx.db.group.statement(text)
+	s, err := tx.db.group.statement(text) //nolint:sqlclosecheck // kept for the next call, closed with the database
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (tx *Tx) row(ctx context.Context, text string, args ...any) *sql.Row {
 	if tx.tx != nil {
 		return tx.tx.QueryRowContext(ctx, text, args...)
 	}
-	s, err := tx.db.group.statement(text)
+	s, err := tx.db.group.statement(text) //nolint:sqlclosecheck // kept for the next call, closed with the database
 	if err != nil {
 		return tx.conn.QueryRowContext(context.WithoutCancel(ctx), text, args...) // reports the same error
 	}
@@ -246,7 +246,7 @@ func (db *DB) updatePostgres(ctx context.Context, change func(*Tx) error) ([]eve
 		if err == nil || try == tries || db.classify(err) != failureRetry {
 			return events, err
 		}
-		pause := time.NewTimer(time.Duration(rand.Int64N(int64(try) * int64(5*time.Millisecond))))
+		pause := time.NewTimer(time.Duration(rand.Int64N(int64(try) * int64(5*time.Millisecond)))) //nolint:gosec // jitter
 		select {
 		case <-pause.C:
 		case <-ctx.Done():

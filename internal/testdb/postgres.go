@@ -21,36 +21,36 @@ import (
 
 // Postgres returns an empty database on the private server, started if need
 // be. The test fails, rather than being skipped, where PostgreSQL is missing.
-func Postgres(t testing.TB) Database {
-	t.Helper()
+func Postgres(tb testing.TB) Database {
+	tb.Helper()
 	c, err := locate()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	// Whoever holds this lock keeps the server from being stopped.
 	release, err := lock(c.inUse(), syscall.LOCK_SH)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(release)
+	tb.Cleanup(release)
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(tb.Context(), time.Minute)
 	defer cancel()
 	admin, err := c.connect(ctx)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = admin.Close(context.WithoutCancel(ctx)) }()
 
 	name := prefix + strings.ToLower(rand.Text())
 	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name); err != nil {
-		t.Fatalf("create a database for the test: %v", err)
+		tb.Fatalf("create a database for the test: %v", err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	tb.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 		defer cancel()
 		if err := c.drop(ctx, name); err != nil {
-			t.Errorf("drop the test's database: %v", err)
+			tb.Errorf("drop the test's database: %v", err)
 		}
 	})
 	return Database{Name: "postgres", URL: c.url(name)}

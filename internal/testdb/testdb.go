@@ -21,9 +21,9 @@ type Database struct {
 }
 
 // All returns one database of each kind. They are gone when the test ends.
-func All(t testing.TB) []Database {
-	t.Helper()
-	return []Database{SQLite(t), Postgres(t)}
+func All(tb testing.TB) []Database {
+	tb.Helper()
+	return []Database{SQLite(tb), Postgres(tb)}
 }
 
 // Each runs f as a parallel subtest on a database of each kind.
@@ -39,7 +39,7 @@ func Each(t *testing.T, f func(t *testing.T, db Database)) {
 
 // SQLite returns a database file that does not exist yet, in a directory of
 // its own.
-func SQLite(t testing.TB) Database {
-	t.Helper()
-	return Database{Name: "sqlite", URL: filepath.Join(t.TempDir(), "otaria.db")}
+func SQLite(tb testing.TB) Database {
+	tb.Helper()
+	return Database{Name: "sqlite", URL: filepath.Join(tb.TempDir(), "otaria.db")}
 }
