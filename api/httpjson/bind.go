@@ -22,7 +22,7 @@ type misfit struct {
 	what string
 }
 
-func (m *misfit) Error() string {
+func (m *misfit) message() string {
 	if m.path == "" {
 		return "The body does not fit: " + m.what
 	}
@@ -32,8 +32,6 @@ func (m *misfit) Error() string {
 // in puts an outer name before the path.
 func (m *misfit) in(outer string) *misfit {
 	switch {
-	case m == nil:
-		return nil
 	case m.path == "" || m.path[0] == '[':
 		m.path = outer + m.path
 	default:
@@ -102,8 +100,9 @@ func (b binder) bind(v Value, dst reflect.Value) *misfit {
 	case reflect.Interface:
 		dst.Set(reflect.ValueOf(v.Any()))
 		return nil
+	default:
+		panic("httpjson: no body has fields of type " + t.String())
 	}
-	panic("httpjson: no body has fields of type " + t.String())
 }
 
 // empty reports whether v is a text that stands for nothing where a number or a
@@ -115,8 +114,9 @@ func empty(v Value, t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64, reflect.Float32, reflect.Float64:
 		return strings.TrimSpace(v.Text()) == ""
+	default:
+		return false
 	}
-	return false
 }
 
 func bindEnum(v Value, dst reflect.Value) *misfit {
@@ -195,6 +195,7 @@ func bindBool(v Value, dst reflect.Value) *misfit {
 			dst.SetBool(false)
 			return nil
 		}
+	default: // no boolean
 	}
 	return misfitf("%s is neither true nor false", v.show())
 }
@@ -292,6 +293,9 @@ func fieldsOf(t reflect.Type, outer []int, all []field) []field {
 			name = f.Name
 		}
 		rule := f.Tag.Get("bind")
+		if rule != "" && rule != "required" && rule != "primitive" {
+			panic("httpjson: unknown rule bind:\"" + rule + "\" on " + t.String() + "." + f.Name)
+		}
 		all = append(all, field{name: name, index: index, required: rule == "required", primitive: rule == "primitive"})
 	}
 	return all
@@ -302,7 +306,7 @@ func (b binder) bindStruct(v Value, dst reflect.Value) *misfit {
 		return misfitf("%s stands where an object belongs", v.show())
 	}
 	fields := fieldsOf(dst.Type(), nil, make([]field, 0, dst.NumField()))
-	_ = v.members(func(name string, member Value) error {
+	v.members(func(name string, member Value) *misfit {
 		for i := range fields {
 			if fields[i].name == name {
 				fields[i].value = member
@@ -338,37 +342,33 @@ func indirect(t reflect.Type) reflect.Type {
 
 func (b binder) bindSlice(v Value, dst reflect.Value) *misfit {
 	list := reflect.MakeSlice(dst.Type(), 0, 0)
-	add := func(item Value) error {
-		i := list.Len()
+	add := func(item Value) *misfit {
 		elem := reflect.New(dst.Type().Elem()).Elem()
-		var m *misfit
 		if k := elem.Kind(); item.Kind() == Null && k != reflect.Pointer && k != reflect.Interface && elem.Type() != valueType {
-			m = misfitf("must not be null")
-		} else {
-			m = b.bind(item, elem)
+			return misfitf("must not be null")
 		}
-		if m != nil {
-			return m.in("[" + strconv.Itoa(i) + "]")
-		}
+		m := b.bind(item, elem)
 		list = reflect.Append(list, elem)
-		return nil
+		return m
 	}
-	var err error
 	switch {
 	case v.Kind() == Array:
-		err = v.items(add)
-	case b.single:
-		if err = add(v); err != nil { // the place is the list itself, not [0]
-			if m, ok := err.(*misfit); ok { //nolint:errorlint // made above, never wrapped
-				m.path = strings.TrimPrefix(strings.TrimPrefix(m.path, "[0]"), ".")
+		m := v.items(func(item Value) *misfit {
+			place := list.Len()
+			if m := add(item); m != nil {
+				return m.in("[" + strconv.Itoa(place) + "]")
 			}
+			return nil
+		})
+		if m != nil {
+			return m
+		}
+	case b.single:
+		if m := add(v); m != nil {
+			return m
 		}
 	default:
 		return misfitf("%s stands where a list belongs", v.show())
-	}
-	if err != nil {
-		m, _ := err.(*misfit) //nolint:errorlint // made above, never wrapped
-		return m
 	}
 	dst.Set(list)
 	return nil
@@ -379,19 +379,17 @@ func (b binder) bindMap(v Value, dst reflect.Value) *misfit {
 		return misfitf("%s stands where an object belongs", v.show())
 	}
 	t := dst.Type()
-	m := reflect.MakeMap(t)
-	err := v.members(func(name string, member Value) error {
+	all := reflect.MakeMap(t)
+	m := v.members(func(name string, member Value) *misfit {
 		elem := reflect.New(t.Elem()).Elem()
-		if misfit := b.bind(member, elem); misfit != nil {
-			return misfit.in(name)
+		if m := b.bind(member, elem); m != nil {
+			return m.in(name)
 		}
-		m.SetMapIndex(reflect.ValueOf(name).Convert(t.Key()), elem)
+		all.SetMapIndex(reflect.ValueOf(name).Convert(t.Key()), elem)
 		return nil
 	})
-	if err != nil {
-		misfit, _ := err.(*misfit) //nolint:errorlint // made above, never wrapped
-		return misfit
+	if m == nil {
+		dst.Set(all)
 	}
-	dst.Set(m)
-	return nil
+	return m
 }

@@ -292,8 +292,7 @@ func splitHost(s string) (name, port string, ok bool) {
 	}
 	if name[0] != '[' {
 		for i := 0; i < len(name); i++ {
-			c := name[i]
-			if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_') {
+			if !hostByte(name[i]) {
 				return "", "", false
 			}
 		}
@@ -302,6 +301,11 @@ func splitHost(s string) (name, port string, ok bool) {
 		return "", "", false
 	}
 	return name, port, true
+}
+
+// hostByte reports whether a host name may hold c; underscores do occur.
+func hostByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_'
 }
 
 func validPort(s string) bool {
@@ -314,7 +318,10 @@ func originForm(target string) string {
 	if target == "" || target[0] == '/' {
 		return target
 	}
-	_, rest, _ := strings.Cut(target, "://")
+	_, rest, ok := strings.Cut(target, "://")
+	if !ok {
+		return target
+	}
 	if i := strings.IndexAny(rest, "/?"); i >= 0 && rest[i] == '/' {
 		return rest[i:]
 	} else if i >= 0 {

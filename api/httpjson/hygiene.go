@@ -37,10 +37,10 @@ func Hygiene(s Strictness, next http.Handler) http.Handler {
 // cleanTarget checks the request target as it was sent.
 func cleanTarget(s Strictness, r *http.Request) bool {
 	target := r.RequestURI
-	switch {
-	case target == "": // not from a server: tests, or a request made by hand
+	switch target {
+	case "": // not from a server: tests, or a request made by hand
 		target = r.URL.RequestURI()
-	case target == "*":
+	case "*":
 		return r.Method == http.MethodOptions
 	default:
 		target = originForm(target)

@@ -119,7 +119,7 @@ func decode(text []byte, dst any, b binder, format string) error {
 		return fault.New(fault.Unreadable, "The body is null; send a document.")
 	}
 	if m := b.bind(v, reflect.ValueOf(dst).Elem()); m != nil {
-		return fault.New(fault.Unreadable, "%s", m.Error())
+		return fault.New(fault.Unreadable, "%s", m.message())
 	}
 	return nil
 }

@@ -120,8 +120,9 @@ func (v Value) Text() string {
 		return unquoteJSON(v.raw)
 	case Number, Bool:
 		return string(v.raw)
+	default:
+		return ""
 	}
-	return ""
 }
 
 // Any returns the value as encoding/json would decode it: nil, bool,
@@ -148,7 +149,7 @@ func (v Value) MarshalJSON() ([]byte, error) {
 }
 
 // members calls f for each member of an object in their order, until it fails.
-func (v Value) members(f func(name string, member Value) error) error {
+func (v Value) members(f func(name string, member Value) *misfit) *misfit {
 	b := v.raw[1:]
 	for {
 		b = trimStart(b)
@@ -163,15 +164,15 @@ func (v Value) members(f func(name string, member Value) error) error {
 		b = trimStart(b[n:])
 		b = trimStart(b[1:]) // the colon
 		n = valueLen(b)
-		if err := f(name, Value{b[:n]}); err != nil {
-			return err
+		if m := f(name, Value{b[:n]}); m != nil {
+			return m
 		}
 		b = b[n:]
 	}
 }
 
 // items calls f for each element of an array, until it fails.
-func (v Value) items(f func(item Value) error) error {
+func (v Value) items(f func(item Value) *misfit) *misfit {
 	b := v.raw[1:]
 	for {
 		b = trimStart(b)
@@ -182,8 +183,8 @@ func (v Value) items(f func(item Value) error) error {
 			b = trimStart(b[1:])
 		}
 		n := valueLen(b)
-		if err := f(Value{b[:n]}); err != nil {
-			return err
+		if m := f(Value{b[:n]}); m != nil {
+			return m
 		}
 		b = b[n:]
 	}
@@ -251,9 +252,8 @@ func unquoteJSON(b []byte) string {
 // show returns the value for a message, shortened.
 func (v Value) show() string {
 	const most = 40
-	switch v.Kind() {
-	case Array, Object:
-		return v.Kind().String()
+	if k := v.Kind(); k >= Array {
+		return k.String()
 	}
 	s := string(v.raw)
 	if len(s) > most {
