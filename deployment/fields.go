@@ -14,11 +14,7 @@ func ActionFields() *query.Fields {
 	named := []query.Field{{Name: "id", Kind: query.Number}, {Name: "name"}}
 	return query.NewAudited("action",
 		query.Field{Name: "active", Kind: query.Bool},
-		// The place of a name in its values is the number of the status.
-		query.Field{Name: "status", Kind: query.Enum, Values: []string{
-			"finished", "error", "warning", "running", "canceled", "canceling", "retrieved", "download",
-			"scheduled", "cancel_rejected", "downloaded", "wait_for_confirmation",
-		}},
+		StatusField(),
 		query.Field{Name: "laststatuscode", Kind: query.Number},
 		query.Field{Name: "weight", Kind: query.Number},
 		query.Field{Name: "externalref"},
@@ -28,6 +24,15 @@ func ActionFields() *query.Fields {
 		software.SetField(),
 		query.Field{Name: "rollout", Kind: query.Association, Sub: named},
 		query.Field{Name: "rolloutgroup", Kind: query.Association, Sub: named})
+}
+
+// StatusField is the field of an action's status. The place of a name in its
+// values is the number of the status.
+func StatusField() query.Field {
+	return query.Field{Name: "status", Kind: query.Enum, Values: []string{
+		"finished", "error", "warning", "running", "canceled", "canceling", "retrieved", "download",
+		"scheduled", "cancel_rejected", "downloaded", "wait_for_confirmation",
+	}}
 }
 
 // StatusFields are what the entries of an action's history can be sorted by;

@@ -30,6 +30,7 @@ type List struct {
 	Sort   []Order // what was asked, or else the list's default; add a unique field for a stable order
 	Filter Node    // nil if everything is wanted
 	Text   string  // the filter as it was written
+	Moment Moment  // what placeholders in the filter stand for; whoever knows the time and the tenant's settings fills it in
 }
 
 // ParseList reads offset, limit, sort and q from the parameters of a call (spec

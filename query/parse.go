@@ -14,7 +14,7 @@ import (
 // low enough that no query can exhaust the stack or the database's parser.
 const (
 	MaxLength = 16 << 10 // bytes
-	MaxDepth  = 200      // parentheses within parentheses
+	MaxDepth  = 100      // parentheses within parentheses
 )
 
 // reserved characters end a field or a bare value.

@@ -204,7 +204,7 @@ func TestParseRefuses(t *testing.T) {
 		{`name==alpha\ two`, fault.QuerySyntax, ""},
 		{"name==\xff", fault.QuerySyntax, "UTF-8"},
 		{"name==" + strings.Repeat("x", query.MaxLength), fault.QuerySyntax, "bytes long"},
-		{strings.Repeat("(", 5000) + "name==x" + strings.Repeat(")", 5000), fault.QuerySyntax, "parentheses more than 200 deep"},
+		{strings.Repeat("(", 5000) + "name==x" + strings.Repeat(")", 5000), fault.QuerySyntax, "parentheses more than 100 deep"},
 
 		{"nonsense==1", fault.QueryField, "The fields are id, controllerid, name"},
 		{"nonsense.sub==1", fault.QueryField, ""},

@@ -27,6 +27,12 @@ type dialect struct {
 	// the one column id.
 	ids func(param, alias string) string
 
+	// orLooksUp: below an OR a condition on another table looks each row up
+	// instead of gathering all ids first. PostgreSQL searches a gathered list
+	// that outgrows its working memory from end to end for every row; SQLite
+	// gathers them in a tree, which is the faster way there.
+	orLooksUp bool
+
 	// classify says what sort of failure the driver's error is.
 	classify func(error) failure
 }

@@ -17,6 +17,7 @@ func postgresDialect() dialect {
 		forUpdate:  " FOR UPDATE",
 		table:      postgresTable,
 		ids:        postgresIDs,
+		orLooksUp:  true,
 		classify:   classifyPostgres,
 	}
 }

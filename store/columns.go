@@ -1,0 +1,200 @@
+package store
+
+import (
+	"maps"
+
+	"github.com/otaria/otaria/deployment"
+	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/query"
+)
+
+// Where in SQL each listed entity's fields are (spec management-api 3.4). The
+// entity's own table has the alias e.
+
+// audited has the columns that nearly every entity has, and those of its own.
+func audited(own map[string]column) map[string]column {
+	all := map[string]column{
+		"id":             {sql: "e.id"},
+		"createdat":      {sql: "e.created_at"},
+		"createdby":      {sql: "e.created_by"},
+		"lastmodifiedat": {sql: "e.modified_at"},
+		"lastmodifiedby": {sql: "e.modified_by"},
+	}
+	maps.Copy(all, own)
+	return all
+}
+
+// typed adds the three columns of the type that e.type_id leads to.
+func typed(fields map[string]column, name, table string, null bool) {
+	r := &relation{near: "e.type_id", far: "r.id", from: table + " r", tenant: "r.tenant_id"}
+	fields[name+".id"] = column{sql: "e.type_id", null: null}
+	fields[name+".key"] = column{sql: "r.key", rel: r}
+	fields[name+".name"] = column{sql: "r.name", rel: r}
+}
+
+func byKey() order { return order{sql: "e.id", unique: true} }
+
+func targetColumns() columns {
+	tag := &relation{near: "e.id", far: "l.target_id", from: "target_tagging l JOIN target_tag r ON r.id = l.tag_id", tenant: "r.tenant_id", reach: query.Set}
+	assigned := &relation{near: "e.assigned_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
+	installed := &relation{near: "e.installed_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
+	visit := &relation{near: "e.id", far: "r.target_id", from: "target_visit r"}
+	attribute := &relation{near: "e.id", far: "r.target_id", from: "target_attribute r"}
+	metadata := &relation{near: "e.id", far: "r.target_id", from: "target_metadata r"}
+	confirm := &relation{near: "e.id", far: "r.target_id", from: "auto_confirm r"}
+	fields := audited(map[string]column{
+		"id":                      {sql: "e.controller_id"},
+		"controllerid":            {sql: "e.controller_id"},
+		"name":                    {sql: "e.name"},
+		"description":             {sql: "e.description", null: true},
+		"updatestatus":            {sql: "e.status", codes: fleet.StatusField("").Values},
+		"ipaddress":               {sql: "e.address", null: true},
+		"group":                   {sql: "e.group_name", null: true},
+		"lastcontrollerrequestat": {sql: "r.seen_at", rel: visit},
+		"attribute":               {sql: "r.value", key: "r.key", rel: attribute},
+		"metadata":                {sql: "r.value", key: "r.key", rel: metadata},
+		"assignedds.name":         {sql: "r.name", rel: assigned},
+		"assignedds.version":      {sql: "r.version", rel: assigned},
+		"installedds.name":        {sql: "r.name", rel: installed},
+		"installedds.version":     {sql: "r.version", rel: installed},
+		"tag.name":                {sql: "r.name", rel: tag},
+		"autoconfirm":             {rel: confirm, any: true},
+	})
+	typed(fields, "type", "target_type", true)
+	typed(fields, "targettype", "target_type", true)
+	byController := order{sql: "e.controller_id", unique: true}
+	return columns{fields: fields, orders: map[string]order{
+		"id":                      byController,
+		"controllerid":            byController,
+		"lastcontrollerrequestat": {sql: "(SELECT r.seen_at FROM target_visit r WHERE r.target_id = e.id)", null: true},
+		"assignedds":              {sql: "e.assigned_set", null: true},
+		"installedds":             {sql: "e.installed_set", null: true},
+		"type":                    {sql: "e.type_id", null: true},
+		"targettype":              {sql: "e.type_id", null: true},
+		"autoconfirm":             {sql: "EXISTS (SELECT 1 FROM auto_confirm r WHERE r.target_id = e.id)"},
+		"attribute":               {},
+		"metadata":                {},
+		"tag":                     {},
+	}}
+}
+
+// targetBelowColumns are those of a list of targets below another entity, whose
+// sort parameter knows the other entity's fields: there id is the number.
+func targetBelowColumns() columns {
+	c := targetColumns()
+	c.orders["id"] = byKey()
+	return c
+}
+
+func targetTypeColumns() columns {
+	return columns{fields: audited(map[string]column{
+		"key":         {sql: "e.key"},
+		"name":        {sql: "e.name"},
+		"description": {sql: "e.description", null: true},
+	}), orders: map[string]order{"id": byKey()}}
+}
+
+func targetTagColumns() columns {
+	return columns{fields: audited(map[string]column{
+		"name":        {sql: "e.name"},
+		"description": {sql: "e.description", null: true},
+		"colour":      {sql: "e.colour", null: true},
+	}), orders: map[string]order{"id": byKey()}}
+}
+
+func moduleTypeColumns() columns {
+	return columns{fields: audited(map[string]column{
+		"key":            {sql: "e.key"},
+		"name":           {sql: "e.name"},
+		"description":    {sql: "e.description", null: true},
+		"maxassignments": {sql: "e.max_assignments"},
+	}), orders: map[string]order{"id": byKey()}}
+}
+
+func moduleColumns() columns {
+	metadata := &relation{near: "e.id", far: "r.module_id", from: "software_module_metadata r"}
+	fields := audited(map[string]column{
+		"name":        {sql: "e.name"},
+		"version":     {sql: "e.version"},
+		"description": {sql: "e.description", null: true},
+		"metadata":    {sql: "r.value", null: true, key: "r.key", rel: metadata},
+	})
+	typed(fields, "type", "software_module_type", false)
+	return columns{fields: fields, orders: map[string]order{"id": byKey(), "type": {sql: "e.type_id"}, "metadata": {}}}
+}
+
+func setTypeColumns() columns { return targetTypeColumns() }
+
+func setColumns() columns {
+	tag := &relation{near: "e.id", far: "l.set_id", from: "distribution_set_tagging l JOIN distribution_set_tag r ON r.id = l.tag_id", tenant: "r.tenant_id", reach: query.Set}
+	module := &relation{near: "e.id", far: "l.set_id", from: "distribution_set_module l JOIN software_module r ON r.id = l.module_id", tenant: "r.tenant_id", reach: query.Set}
+	metadata := &relation{near: "e.id", far: "r.set_id", from: "distribution_set_metadata r"}
+	fields := audited(map[string]column{
+		"name":        {sql: "e.name"},
+		"version":     {sql: "e.version"},
+		"description": {sql: "e.description", null: true},
+		"module.id":   {sql: "r.id", rel: module},
+		"module.name": {sql: "r.name", rel: module},
+		"tag.name":    {sql: "r.name", rel: tag},
+		"metadata":    {sql: "r.value", key: "r.key", rel: metadata},
+		"valid":       {sql: "e.valid"},
+	})
+	typed(fields, "type", "distribution_set_type", false)
+	return columns{fields: fields, orders: map[string]order{
+		"id": byKey(), "type": {sql: "e.type_id"}, "module": {}, "tag": {}, "metadata": {}, "complete": {},
+	}}
+}
+
+func setTagColumns() columns {
+	set := &relation{near: "e.id", far: "l.tag_id", from: "distribution_set_tagging l JOIN distribution_set r ON r.id = l.set_id", tenant: "r.tenant_id", reach: query.Joined}
+	c := targetTagColumns()
+	c.fields["distributionset.id"] = column{sql: "r.id", rel: set}
+	c.fields["distributionset.name"] = column{sql: "r.name", rel: set}
+	return c
+}
+
+func actionColumns() columns {
+	target := &relation{near: "e.target_id", far: "r.id", from: "target r", tenant: "r.tenant_id"}
+	set := &relation{near: "e.set_id", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
+	kind := &relation{near: "e.set_id", far: "r.id", from: "distribution_set r JOIN distribution_set_type s ON s.id = r.type_id", tenant: "r.tenant_id"}
+	const noName = "CAST(NULL AS TEXT)" // there are no rollouts yet
+	return columns{fields: audited(map[string]column{
+		"active":                    {sql: "e.active"},
+		"status":                    {sql: "e.status", codes: deployment.StatusField().Values},
+		"laststatuscode":            {sql: "e.last_code", null: true},
+		"weight":                    {sql: "e.weight"},
+		"externalref":               {sql: "e.external_ref", null: true},
+		"target.controllerid":       {sql: "r.controller_id", rel: target},
+		"target.name":               {sql: "r.name", rel: target},
+		"target.updatestatus":       {sql: "r.status", rel: target, codes: fleet.StatusField("").Values},
+		"target.address":            {sql: "r.address", null: true, rel: target},
+		"distributionset.id":        {sql: "e.set_id"},
+		"distributionset.name":      {sql: "r.name", rel: set},
+		"distributionset.version":   {sql: "r.version", rel: set},
+		"distributionset.type.id":   {sql: "r.type_id", rel: set},
+		"distributionset.type.key":  {sql: "s.key", rel: kind},
+		"distributionset.type.name": {sql: "s.name", rel: kind},
+		"rollout.id":                {sql: "e.rollout_id", null: true},
+		"rollout.name":              {sql: noName, null: true},
+		"rolloutgroup.id":           {sql: "e.rollout_group_id", null: true},
+		"rolloutgroup.name":         {sql: noName, null: true},
+	}), orders: map[string]order{
+		"id":              byKey(),
+		"target":          {sql: "e.target_id"},
+		"distributionset": {sql: "e.set_id"},
+		"rollout":         {sql: "e.rollout_id", null: true},
+		"rolloutgroup":    {sql: "e.rollout_group_id", null: true},
+	}}
+}
+
+// statusColumns are those of the history of an action, which is only sorted.
+func statusColumns() columns {
+	return columns{fields: map[string]column{
+		"timestamp":  {sql: "e.occurred_at"},
+		"reportedat": {sql: "e.reported_at"},
+		"createdat":  {sql: "e.reported_at"},
+	}, orders: map[string]order{
+		"id":        byKey(),
+		"createdby": {}, // whoever reported: the order of the device and the server tells nothing
+	}}
+}

@@ -1,0 +1,521 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/otaria/otaria/query"
+	"github.com/otaria/otaria/tenant"
+)
+
+// columns says where in SQL the fields of a listed entity are. The entity's own
+// table has the alias e wherever it is listed, related tables r, links to them l
+// and what lies behind those s.
+type columns struct {
+	// fields has a column for each path that a comparison can name; a test
+	// holds it against the declared fields.
+	fields map[string]column
+	// orders has what to sort by where that is not the column of the field.
+	orders map[string]order
+}
+
+// A column is one field of a listed entity: an expression over its own row, or
+// over the rows that a relation leads to.
+type column struct {
+	sql  string
+	null bool // sql can be NULL
+
+	rel *relation
+	key string // of a map: the column with the key
+	any bool   // true where there is any related row, for a flag that is a row of its own
+
+	codes []string // of an enum kept as a number: the place of a name is its number
+}
+
+// A relation leads from the listed row to rows of other tables.
+type relation struct {
+	near   string // what the listed row has: e.id
+	far    string // what the related row has in its stead: l.target_id
+	from   string // the related tables
+	tenant string // the related row's tenant, so that an index of that tenant serves; empty where it has none
+	reach  query.Reach
+}
+
+// order is an expression to sort by. Without SQL it leaves the order as it is.
+type order struct {
+	sql    string
+	null   bool
+	unique bool // no two rows are equal: what comes later has no say
+}
+
+// condition turns a filter into a condition on the alias e, with its values as
+// parameters after those in args. A nil filter is true of everything.
+//
+// The text is the same for both databases but where dialect.orLooksUp tells
+// otherwise, and holds nothing that a client wrote. Case is folded by lower(),
+// which here knows ASCII alone (SQLite's always, PostgreSQL's for text of the
+// collation C), and for each other letter of the value by a replace() of its
+// own: a letter that the value does not have need not be folded to know that
+// the two differ. So an index on lower(column) serves whatever has ASCII
+// values, and neither an extension nor the server's locale matters.
+func condition(n query.Node, c columns, t tenant.ID, m query.Moment, d dialect, args []any) (string, []any, error) {
+	if n == nil {
+		return "1=1", args, nil
+	}
+	f := &filter{columns: c, moment: m, dialect: d, args: args, tenant: t}
+	p, err := f.node(n)
+	if err != nil {
+		return "", nil, err
+	}
+	return f.render(p, true), f.args, nil
+}
+
+type filter struct {
+	columns columns
+	moment  query.Moment
+	dialect dialect
+	args    []any
+	tenant  tenant.ID
+	tenantN string // the tenant's parameter, once it has one
+}
+
+// A piece is a condition in the making: SQL, or that some row of a relation
+// meets one. The latter is kept open so that an OR of two of them can look at
+// the relation once.
+type piece struct {
+	sql  string
+	rel  *relation
+	cond string // on a row of rel
+}
+
+func (f *filter) node(n query.Node) (piece, error) {
+	switch n := n.(type) {
+	case query.And:
+		all := make([]string, 0, len(n))
+		for _, term := range n {
+			p, err := f.node(term)
+			if err != nil {
+				return piece{}, err
+			}
+			all = append(all, f.render(p, true))
+		}
+		return piece{sql: balanced(" AND ", all)}, nil
+	case query.Or:
+		return f.or(n)
+	case query.Comparison:
+		return f.comparison(n)
+	}
+	return piece{}, fmt.Errorf("a filter with an unknown node %T", n)
+}
+
+// or gathers the conditions on each relation: some tag is a, or some tag is b,
+// means that some tag is a or b.
+func (f *filter) or(n query.Or) (piece, error) {
+	var own []string
+	var relations []*relation
+	conds := map[*relation][]string{}
+	for _, term := range n {
+		p, err := f.node(term)
+		if err != nil {
+			return piece{}, err
+		}
+		if p.rel == nil {
+			own = append(own, p.sql)
+			continue
+		}
+		if conds[p.rel] == nil {
+			relations = append(relations, p.rel)
+		}
+		conds[p.rel] = append(conds[p.rel], p.cond)
+	}
+	if len(own) == 0 && len(relations) == 1 {
+		return piece{rel: relations[0], cond: balanced(" OR ", conds[relations[0]])}, nil
+	}
+	for _, r := range relations {
+		own = append(own, f.render(piece{rel: r, cond: balanced(" OR ", conds[r])}, false))
+	}
+	return piece{sql: balanced(" OR ", own)}, nil
+}
+
+// balanced joins conditions as a tree of little depth: SQLite refuses an
+// expression that is 1000 deep, and reads a AND b AND c as (a AND b) AND c.
+func balanced(op string, all []string) string {
+	if len(all) <= 2 {
+		if len(all) == 1 {
+			return all[0]
+		}
+		return "(" + strings.Join(all, op) + ")"
+	}
+	half := len(all) / 2
+	return "(" + balanced(op, all[:half]) + op + balanced(op, all[half:]) + ")"
+}
+
+// render closes a piece. must says that the whole condition is false where it
+// is; then an index of the related table can lead to the listed rows.
+func (f *filter) render(p piece, must bool) string {
+	switch {
+	case p.rel == nil:
+		return p.sql
+	case must || !f.dialect.orLooksUp:
+		where := p.cond
+		if p.rel.tenant != "" {
+			where = p.rel.tenant + " = " + f.tenantParam() + " AND " + p.cond
+		}
+		return fmt.Sprintf("%s IN (SELECT %s FROM %s WHERE %s)", p.rel.near, p.rel.far, p.rel.from, where)
+	}
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s WHERE %s = %s AND %s)", p.rel.from, p.rel.far, p.rel.near, p.cond)
+}
+
+func (r *relation) none(cond string) string {
+	return fmt.Sprintf("NOT EXISTS (SELECT 1 FROM %s WHERE %s = %s AND %s)", r.from, r.far, r.near, cond)
+}
+
+func (f *filter) tenantParam() string {
+	if f.tenantN == "" {
+		f.tenantN = f.param(int64(f.tenant))
+	}
+	return f.tenantN
+}
+
+func (f *filter) param(v any) string {
+	f.args = append(f.args, v)
+	return fmt.Sprintf("$%d", len(f.args))
+}
+
+const (
+	always = "1=1"
+	never  = "1=0"
+)
+
+func (f *filter) comparison(c query.Comparison) (piece, error) {
+	col, ok := f.columns.fields[c.Field]
+	if !ok {
+		return piece{}, fmt.Errorf("a filter on %q, which has no column", c.Field)
+	}
+	if col.any {
+		some := (c.Values[0] == "true") == (c.Op == query.Equal)
+		if !some {
+			return piece{sql: col.rel.none(always)}, nil
+		}
+		return piece{rel: col.rel, cond: always}, nil
+	}
+	q, err := f.question(c, col)
+	if err != nil {
+		return piece{}, err
+	}
+	switch {
+	case c.Op == query.NotNull && col.rel != nil && col.rel.reach == query.Set:
+		return piece{sql: always}, nil // a surprise of the contract
+	case col.rel == nil:
+		return piece{sql: q.own(col)}, nil
+	case col.key != "":
+		return f.entry(c, col, q), nil
+	}
+	return q.related(col), nil
+}
+
+// A question is a comparison broken down to a condition on one value that is
+// not NULL, and what the rest of the comparison makes of it.
+type question struct {
+	not   bool   // the operator is a negative one: !=, =out=, =is=null
+	about about  // what is asked about the value
+	match string // with equal: the condition on the value
+}
+
+type about int
+
+const (
+	there  about = iota // ==* and =not=null; not: !=* and =is=null
+	filled              // !='': there and not empty; not: ==''
+	equal               // everything else
+)
+
+// question reads a comparison (spec management-api 3.2).
+func (f *filter) question(c query.Comparison, col column) (question, error) {
+	q := question{about: equal, not: c.Op == query.NotEqual || c.Op == query.Out || c.Op == query.IsNull}
+	var err error
+	switch c.Op {
+	case query.IsNull, query.NotNull:
+		q.about = there
+	case query.Equal, query.NotEqual:
+		v := f.moment.Resolve(c.Values[0])
+		parts, pattern := query.Pattern(v)
+		switch {
+		case c.Kind == query.Number && v == "*", textual(c.Kind) && pattern && len(parts) == 2 && parts[0]+parts[1] == "":
+			q.about = there
+		case textual(c.Kind) && v == "":
+			q.about, q.not = filled, !q.not
+		case textual(c.Kind) && pattern:
+			q.match = f.like(col.sql, parts)
+		default:
+			q.match, err = f.compare(c, col, "=")
+		}
+	case query.Less:
+		q.match, err = f.compare(c, col, "<")
+	case query.LessEqual:
+		q.match, err = f.compare(c, col, "<=")
+	case query.Greater:
+		q.match, err = f.compare(c, col, ">")
+	case query.GreaterEqual:
+		q.match, err = f.compare(c, col, ">=")
+	case query.In, query.Out:
+		q.match, err = f.compare(c, col, "IN")
+	default:
+		err = fmt.Errorf("a filter with an unknown operator %d", c.Op)
+	}
+	return q, err
+}
+
+func textual(k query.Kind) bool { return k == query.Text || k == query.Map }
+
+// own asks the question about a column of the listed row.
+func (q question) own(col column) string {
+	switch {
+	case q.about == there && !col.null:
+		if q.not {
+			return never
+		}
+		return always
+	case q.about == there && q.not:
+		return col.sql + " IS NULL"
+	case q.about == there:
+		return col.sql + " IS NOT NULL"
+	case q.about == filled && !q.not:
+		return col.sql + " <> ''"
+	case q.about == filled && !col.null:
+		return col.sql + " = ''"
+	case q.about == filled:
+		return "(" + col.sql + " IS NULL OR " + col.sql + " = '')"
+	case !q.not:
+		return q.match
+	case !col.null:
+		return "NOT (" + q.match + ")"
+	}
+	return "(" + col.sql + " IS NULL OR NOT (" + q.match + "))"
+}
+
+// yes is the positive form of the question, about a related row.
+func (q question) yes(col column) string {
+	switch {
+	case q.about == equal:
+		return q.match
+	case q.about == filled:
+		return col.sql + " <> ''"
+	case col.null:
+		return col.sql + " IS NOT NULL"
+	}
+	return always
+}
+
+// related asks the question about related rows: a negative one is that no row
+// says yes, and so true where there is no row.
+func (q question) related(col column) piece {
+	switch {
+	case !q.not:
+		return piece{rel: col.rel, cond: q.yes(col)}
+	case q.about == equal && col.rel.reach == query.Joined:
+		some := fmt.Sprintf("%s IN (SELECT %s FROM %s WHERE NOT (%s))", col.rel.near, col.rel.far, col.rel.from, q.match)
+		return piece{sql: "(" + some + " OR " + col.rel.none(always) + ")"}
+	}
+	return piece{sql: col.rel.none(q.yes(col))}
+}
+
+// entry asks the question about the value under a key. A negative one needs the
+// key to be there, except that the empty value also means no such key.
+func (f *filter) entry(c query.Comparison, col column, q question) piece {
+	if q.about == there && c.Op == query.NotEqual {
+		return piece{sql: never} // before the key becomes a parameter that nothing uses
+	}
+	key := f.fold(col.key, c.Key) + " = " + f.param(storable(c.Key))
+	switch {
+	case q.about == there && !q.not:
+		return piece{rel: col.rel, cond: key}
+	case q.about == there:
+		return piece{sql: col.rel.none(key)}
+	case q.about == filled && q.not:
+		return piece{sql: col.rel.none("(" + key + " AND " + col.sql + " <> '')")}
+	}
+	return piece{rel: col.rel, cond: "(" + key + " AND " + q.own(col) + ")"}
+}
+
+// compare is the condition that a column stands in this relation to the values.
+func (f *filter) compare(c query.Comparison, col column, op string) (string, error) {
+	left := col.sql
+	if textual(c.Kind) && (op == "=" || op == "IN") {
+		resolved := make([]string, len(c.Values))
+		for i, v := range c.Values {
+			resolved[i] = f.moment.Resolve(v)
+		}
+		left = f.fold(col.sql, resolved...)
+	}
+	params := make([]string, len(c.Values))
+	for i, v := range c.Values {
+		value, err := f.value(c.Kind, col, v)
+		if err != nil {
+			return "", err
+		}
+		params[i] = f.param(value)
+	}
+	if op == "IN" {
+		return left + " IN (" + strings.Join(params, ", ") + ")", nil
+	}
+	return left + " " + op + " " + params[0], nil
+}
+
+func (f *filter) value(k query.Kind, col column, v string) (any, error) {
+	switch k {
+	case query.Number:
+		return f.moment.Number(v)
+	case query.Bool:
+		return v == "true", nil
+	case query.Enum:
+		code := slices.Index(col.codes, v)
+		if code < 0 {
+			return nil, fmt.Errorf("a filter with the value %q, which has no number", v)
+		}
+		return int64(code), nil
+	default:
+		return storable(f.moment.Resolve(v)), nil
+	}
+}
+
+// like is the condition that text matches a pattern. What stands before the
+// first wildcard also bounds the text, so that an index can lead to it.
+func (f *filter) like(sql string, parts []string) string {
+	var pattern strings.Builder
+	escape := strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+	for i, p := range parts {
+		if i > 0 {
+			pattern.WriteByte('%')
+		}
+		pattern.WriteString(escape.Replace(storable(p)))
+	}
+	folded := f.fold(sql, parts...)
+	match := folded + " LIKE " + f.param(pattern.String()) + ` ESCAPE '\'`
+	if start := storable(parts[0]); start != "" {
+		match = fmt.Sprintf("%s >= %s AND %s < %s AND %s", folded, f.param(start), folded, f.param(start+string(unicode.MaxRune)), match)
+	}
+	return "(" + match + ")"
+}
+
+// maxFolded bounds how many letters beyond ASCII are folded in one condition;
+// no alphabet has as many. The databases bound how deep calls may nest.
+const maxFolded = 150
+
+// fold is the lower case of text, as far as it matters for the values.
+func (f *filter) fold(sql string, values ...string) string {
+	folded := "lower(" + sql + ")"
+	seen := map[rune]bool{}
+	for _, v := range values {
+		for _, lower := range v {
+			if lower < unicode.MaxASCII || seen[lower] || len(seen) == maxFolded {
+				continue
+			}
+			for other := unicode.SimpleFold(lower); other != lower; other = unicode.SimpleFold(other) {
+				if other > unicode.MaxASCII && unicode.ToLower(other) == lower {
+					seen[lower] = true
+					folded = fmt.Sprintf("replace(%s, %s, %s)", folded, f.param(string(other)), f.param(string(lower)))
+				}
+			}
+		}
+	}
+	return folded
+}
+
+// storable makes a value one that a parameter can hold. No stored text has a
+// zero character, so that any other that it never has stands for it as well.
+func storable(v string) string { return strings.ReplaceAll(v, "\x00", "\uffff") }
+
+// orderBy is the ORDER BY clause. Every order ends with the id, so that pages
+// fit together. NULL comes before everything else, as in SQLite.
+func orderBy(sort []query.Order, c columns) (string, error) {
+	var terms []string
+	for _, s := range append(slices.Clone(sort), query.Order{Field: rowID}) {
+		o, err := c.order(s.Field)
+		if err != nil {
+			return "", err
+		}
+		if o.sql == "" {
+			continue
+		}
+		switch {
+		case s.Desc && o.null:
+			o.sql += " DESC NULLS LAST"
+		case s.Desc:
+			o.sql += " DESC"
+		case o.null:
+			o.sql += " NULLS FIRST"
+		}
+		terms = append(terms, o.sql)
+		if o.unique {
+			break
+		}
+	}
+	return " ORDER BY " + strings.Join(terms, ", "), nil
+}
+
+// rowID sorts by the key of the table, which no client can name.
+const rowID = " id"
+
+func (c columns) order(field string) (order, error) {
+	if field == rowID {
+		return order{sql: "e.id", unique: true}, nil
+	}
+	if o, ok := c.orders[field]; ok {
+		return o, nil
+	}
+	if col, ok := c.fields[field]; ok && col.rel == nil {
+		return order{sql: col.sql, null: col.null}, nil
+	}
+	return order{}, fmt.Errorf("an order by %q, which has no column", field)
+}
+
+// A listing is what a list call reads: SELECT columns FROM tables WHERE scope.
+type listing struct {
+	columns columns
+	// sort is where to find the fields of the sort parameter if that is elsewhere:
+	// lists below another entity are sorted by that entity's fields.
+	sort *columns
+
+	fields string // what scan reads
+	from   string // tables, with the listed one as e
+	where  string // whose rows, with parameters from $1
+	args   []any  // of where
+}
+
+// page reads one page of a list, and how many rows there are in all.
+func page[T any](ctx context.Context, q querier, d dialect, t tenant.ID, list query.List, l listing, scan func(scanner) (T, error)) ([]T, int64, error) {
+	where, args, err := condition(list.Filter, l.columns, t, list.Moment, d, slices.Clone(l.args))
+	if err != nil {
+		return nil, 0, err
+	}
+	by := l.columns
+	if l.sort != nil {
+		by = *l.sort
+	}
+	sorted, err := orderBy(list.Sort, by)
+	if err != nil {
+		return nil, 0, err
+	}
+	from := " FROM " + l.from + " WHERE " + l.where
+	if list.Filter != nil {
+		from += " AND " + where
+	}
+	n := len(args)
+	rows, err := all(ctx, q, scan, fmt.Sprintf("SELECT %s%s%s LIMIT $%d OFFSET $%d", l.fields, from, sorted, n+1, n+2), append(slices.Clip(args), list.Limit, list.Offset)...)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read a page: %w", err)
+	}
+	// A page that is not full tells the total by itself.
+	if len(rows) < list.Limit && (len(rows) > 0 || list.Offset == 0) {
+		return rows, int64(list.Offset + len(rows)), nil
+	}
+	var total int64
+	if err := q.row(ctx, "SELECT count(*)"+from, args...).Scan(&total); err != nil {
+		return nil, 0, fmt.Errorf("count a list: %w", err)
+	}
+	return rows, total, nil
+}
