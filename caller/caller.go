@@ -5,6 +5,7 @@ package caller
 
 import (
 	"context"
+	"time"
 
 	"github.com/otaria/otaria/tenant"
 )
@@ -33,4 +34,24 @@ func With(ctx context.Context, c Caller) context.Context {
 func From(ctx context.Context) Caller {
 	c, _ := ctx.Value(key{}).(Caller)
 	return c
+}
+
+// Stamps say who made an entity and who changed it last, and when. Before the
+// first change the last two equal the first two.
+type Stamps struct {
+	CreatedBy  string
+	CreatedAt  time.Time
+	ModifiedBy string
+	ModifiedAt time.Time
+}
+
+// Stamp returns the stamps of an entity that the caller in ctx makes now.
+func Stamp(ctx context.Context, now time.Time) Stamps {
+	user := From(ctx).User
+	return Stamps{CreatedBy: user, CreatedAt: now, ModifiedBy: user, ModifiedAt: now}
+}
+
+// Touch notes that the caller in ctx changed the entity now.
+func (s *Stamps) Touch(ctx context.Context, now time.Time) {
+	s.ModifiedBy, s.ModifiedAt = From(ctx).User, now
 }

@@ -48,6 +48,7 @@ const (
 	ReadOnly         // the entity cannot change any more
 	Gone             // the action is closed: the device learns to stop
 	NotThere         // the resource stands for a state that the action is not in
+	ForeignAction    // the action is another target's
 	BinaryGone       // the bytes of an artifact were removed with its module
 	BinaryMissing    // the bytes of an artifact should be in the blob store and are not
 	InUse            // a target type that targets still have

@@ -289,6 +289,7 @@ CREATE TABLE action (
 	consent_awaited  BOOLEAN NOT NULL DEFAULT FALSE, -- was waiting for consent when its cancellation began
 	revision         BIGINT  NOT NULL DEFAULT 1, -- changes with what a device may hear about the action
 	entries          BIGINT  NOT NULL DEFAULT 0, -- rows in action_status
+	newest_entry     BIGINT  NOT NULL DEFAULT -1, -- status of the newest of them
 	rollout_id       BIGINT ,
 	rollout_group_id BIGINT ,
 	initiated_by     TEXT COLLATE "C" NOT NULL,

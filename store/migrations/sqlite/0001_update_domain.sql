@@ -288,6 +288,7 @@ CREATE TABLE action (
 	consent_awaited  INTEGER NOT NULL DEFAULT 0, -- was waiting for consent when its cancellation began
 	revision         INTEGER NOT NULL DEFAULT 1, -- changes with what a device may hear about the action
 	entries          INTEGER NOT NULL DEFAULT 0, -- rows in action_status
+	newest_entry     INTEGER NOT NULL DEFAULT -1, -- status of the newest of them
 	rollout_id       INTEGER,
 	rollout_group_id INTEGER,
 	initiated_by     TEXT    NOT NULL,

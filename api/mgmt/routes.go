@@ -1,0 +1,67 @@
+package mgmt
+
+import (
+	"net/http"
+
+	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/identity"
+)
+
+// A route is one operation of the API. The table of them is what requests are
+// dispatched by, what permissions are checked by, and what the OpenAPI document
+// is made from.
+type route struct {
+	method, path string
+	needs        []identity.Permission // all of them; none: any operator
+	summary      string                // for the OpenAPI document, in a few words
+	in, out      any                   // wire types of the bodies, as values; nil: none
+	status       int                   // of success
+	produces     []string              // nil: negotiated by nothing
+	consumes     []string
+	handle       func(a *API, w http.ResponseWriter, r *http.Request) error
+}
+
+func needs(p ...identity.Permission) []identity.Permission { return p }
+
+// get is a route that answers with a document.
+func get(path string, needs []identity.Permission, summary string, out any, h func(*API, http.ResponseWriter, *http.Request) error) route {
+	return route{method: http.MethodGet, path: path, needs: needs, summary: summary, out: out, status: http.StatusOK, produces: halTypes(), handle: h}
+}
+
+// post is a route that takes a document; out is nil when nothing comes back.
+func post(path string, needs []identity.Permission, summary string, in, out any, status int, h func(*API, http.ResponseWriter, *http.Request) error) route {
+	r := route{method: http.MethodPost, path: path, needs: needs, summary: summary, in: in, out: out, status: status, handle: h}
+	if in != nil {
+		r.consumes = jsonTypes()
+	}
+	if out != nil {
+		r.produces = halTypes()
+	}
+	return r
+}
+
+// put is post with the other verb.
+func put(path string, needs []identity.Permission, summary string, in, out any, status int, h func(*API, http.ResponseWriter, *http.Request) error) route {
+	r := post(path, needs, summary, in, out, status, h)
+	r.method = http.MethodPut
+	return r
+}
+
+// del is a route that removes something and answers 204.
+func del(path string, needs []identity.Permission, summary string, h func(*API, http.ResponseWriter, *http.Request) error) route {
+	return route{method: http.MethodDelete, path: path, needs: needs, summary: summary, status: http.StatusNoContent, handle: h}
+}
+
+func halTypes() []string  { return []string{httpjson.HAL, httpjson.JSON} }
+func jsonTypes() []string { return []string{httpjson.JSON, httpjson.HAL} }
+
+// routes is the whole API. Each resource lists its own in its file.
+func routes() []route {
+	var all []route
+	for _, list := range [][]route{
+		softwareModuleTypeRoutes(),
+	} {
+		all = append(all, list...)
+	}
+	return all
+}

@@ -1,0 +1,93 @@
+package mgmt
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/caller"
+	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/query"
+	"github.com/otaria/otaria/software"
+)
+
+// listBody is the envelope of every list (management-api 1.5).
+type listBody[T any] struct {
+	Content []T `json:"content"`
+	Total   int `json:"total"`
+	Size    int `json:"size"` // of this page
+}
+
+// writeList answers with a page, each element made by body.
+func writeList[E, T any](w http.ResponseWriter, r *http.Request, page []E, total int, body func(*E) T) error {
+	return httpjson.Write(w, r, http.StatusOK, listBody[T]{Content: bodies(page, body), Total: total, Size: len(page)})
+}
+
+// bodies makes the wire form of each element; never nil, so that an empty list is [].
+func bodies[E, T any](list []E, body func(*E) T) []T {
+	out := make([]T, len(list))
+	for i := range list {
+		out[i] = body(&list[i])
+	}
+	return out
+}
+
+// stampsBody are the audit fields.
+type stampsBody struct {
+	CreatedBy      string `json:"createdBy"`
+	CreatedAt      int64  `json:"createdAt"`
+	LastModifiedBy string `json:"lastModifiedBy"`
+	LastModifiedAt int64  `json:"lastModifiedAt"`
+}
+
+func newStampsBody(s caller.Stamps) stampsBody {
+	return stampsBody{s.CreatedBy, s.CreatedAt.UnixMilli(), s.ModifiedBy, s.ModifiedAt.UnixMilli()}
+}
+
+// millis is a time on the wire; nil when there is none.
+func millis(t time.Time) *int64 {
+	if t.IsZero() {
+		return nil
+	}
+	ms := t.UnixMilli()
+	return &ms
+}
+
+// pathID reads an id from the path. What is no number is unreadable; a number
+// that nothing has is looked up like any other.
+func pathID[ID ~int64](r *http.Request, name string) (ID, error) {
+	id, err := strconv.ParseInt(r.PathValue(name), 10, 64)
+	if err != nil {
+		return 0, fault.New(fault.Unreadable, "The path holds %q where an id belongs, which is a number.", r.PathValue(name))
+	}
+	return ID(id), nil
+}
+
+// href returns the absolute address of a path of this API.
+func href(r *http.Request, format string, args ...any) string {
+	return httpjson.BaseURL(r) + "/rest/v1" + fmt.Sprintf(format, args...)
+}
+
+// links begins the links of an entity with its own.
+func links(self string) httpjson.Links { return httpjson.Links{{Rel: "self", Href: self}} }
+
+// readList reads paging, sorting and q of a list, sorted by id when nothing else is said.
+func readList(r *http.Request, f *query.Fields) (query.List, error) {
+	return query.ParseList(r.URL.Query(), f, query.Order{Field: "id"})
+}
+
+// readDeleted reads soft_deleted_mode (management-api 1.7).
+func readDeleted(r *http.Request) (software.Deleted, error) {
+	switch v := r.URL.Query().Get("soft_deleted_mode"); v {
+	case "", "EXCLUDE_SOFT_DELETED":
+		return software.WithoutDeleted, nil
+	case "INCLUDE_SOFT_DELETED":
+		return software.WithDeleted, nil
+	case "ONLY_SOFT_DELETED":
+		return software.OnlyDeleted, nil
+	default:
+		return 0, fault.New(fault.Unreadable, "soft_deleted_mode=%q is none of EXCLUDE_SOFT_DELETED, INCLUDE_SOFT_DELETED, ONLY_SOFT_DELETED.", v)
+	}
+}

@@ -1,0 +1,181 @@
+// Command otaria is the update server.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/otaria/otaria/server"
+)
+
+// version is set by the build; a plain go build shows the module's.
+var version = "" //nolint:gochecknoglobals // the linker can set nothing else
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// Exit codes: 0 done, 1 failed, 2 used wrongly.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type commands struct {
+	Config  string           `help:"YAML file with the settings below, by their long names." placeholder:"FILE" env:"OTARIA_CONFIG"`
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Serve serveCommand `cmd:"" help:"Run the update server."`
+}
+
+type serveCommand struct {
+	Listen          string        `help:"Address to listen on." default:":8080" env:"OTARIA_LISTEN" placeholder:"ADDR"`
+	Data            string        `help:"Directory of everything the server keeps: the embedded database and the artifacts." default:"./data" env:"OTARIA_DATA" placeholder:"DIR"`
+	DatabaseURL     string        `help:"PostgreSQL to use instead of the embedded SQLite: postgres://user:password@host/name." env:"OTARIA_DATABASE_URL" placeholder:"URL"`
+	AdminUser       string        `help:"Name of the first administrator, created in an empty database." default:"admin" env:"OTARIA_ADMIN_USER" placeholder:"NAME"`
+	AdminPassword   string        `help:"Password of the first administrator; made up and printed once when not given. Better in the environment than on the command line, where other users see it." env:"OTARIA_ADMIN_PASSWORD" placeholder:"PASSWORD"`
+	TrustedProxies  []string      `help:"Addresses or networks of reverse proxies whose X-Forwarded-* and certificate headers count. From anyone else these headers are ignored." env:"OTARIA_TRUSTED_PROXIES" placeholder:"NET"`
+	TLSCert         string        `name:"tls-cert" help:"PEM file with the certificate chain; together with --tls-key the server speaks HTTPS (TLS 1.3)." env:"OTARIA_TLS_CERT" placeholder:"FILE"`
+	TLSKey          string        `name:"tls-key" help:"PEM file with the certificate's private key." env:"OTARIA_TLS_KEY" placeholder:"FILE"`
+	ShutdownTimeout time.Duration `help:"How long running downloads may go on after SIGTERM." default:"30s" env:"OTARIA_SHUTDOWN_TIMEOUT" placeholder:"TIME"`
+	MaxUpload       int64         `help:"Largest artifact, in bytes." default:"4294967296" env:"OTARIA_MAX_UPLOAD" placeholder:"BYTES"`
+	LogLevel        slog.Level    `help:"debug, info, warn or error." default:"info" env:"OTARIA_LOG_LEVEL" placeholder:"LEVEL"`
+	LogFormat       string        `help:"text or json." enum:"text,json" default:"text" env:"OTARIA_LOG_FORMAT" placeholder:"FORMAT"`
+}
+
+const description = `Updates the software of IoT fleets.
+
+Devices connect over the Direct Device Integration API, operators and scripts
+over the management API.
+
+Examples:
+  otaria serve
+      Start on port 8080 with everything in ./data. The first start makes up the
+      administrator's password and prints it once.
+
+  OTARIA_ADMIN_PASSWORD=secret otaria serve --listen 127.0.0.1:9000 --data /var/lib/otaria
+      Choose the password, the address and the directory.
+
+  OTARIA_DATABASE_URL=postgres://otaria:secret@db/otaria otaria serve
+      Keep everything but artifacts in PostgreSQL; several servers may share it.
+
+  otaria serve --config /etc/otaria.yaml
+      Read settings from a file ("listen: :9000"). Flags count before the
+      environment, the environment before the file.`
+
+func run(args []string, stdout, stderr io.Writer) int {
+	var c commands
+	exit := -1
+	parser, err := kong.New(&c,
+		kong.Name("otaria"),
+		kong.Description(description),
+		kong.Vars{"version": buildVersion()},
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(code int) { exit = code; panic(exited{}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "otaria:", err)
+		return exitFailed
+	}
+	code := func() (code int) {
+		defer func() {
+			if p := recover(); p != nil {
+				if _, ok := p.(exited); !ok {
+					panic(p)
+				}
+				code = exit
+			}
+		}()
+		if len(args) == 0 {
+			args = []string{"--help"}
+		}
+		k, err := parseWithFile(parser, &c, args)
+		if err != nil {
+			fmt.Fprintln(stderr, "otaria:", err)
+			fmt.Fprintln(stderr, `Run "otaria --help" for the commands, "otaria serve --help" for all settings.`)
+			return exitUsage
+		}
+		if err := k.Run(streams{stdout, stderr}); err != nil {
+			fmt.Fprintln(stderr, "otaria:", err)
+			return exitFailed
+		}
+		return 0
+	}()
+	return code
+}
+
+// exited is how kong's exit, after help or version, leaves the parser.
+type exited struct{}
+
+type streams struct{ out, err io.Writer }
+
+// Run serves until SIGINT or SIGTERM; a second signal ends it at once.
+func (s *serveCommand) Run(st streams) error {
+	options := &slog.HandlerOptions{Level: s.LogLevel}
+	var handler slog.Handler = slog.NewTextHandler(st.err, options)
+	if s.LogFormat == "json" {
+		handler = slog.NewJSONHandler(st.err, options)
+	}
+	var trusted []netip.Prefix
+	for _, p := range s.TrustedProxies {
+		n, err := network(strings.TrimSpace(p))
+		if err != nil {
+			return fmt.Errorf("--trusted-proxies: %q is neither an address nor a network such as 10.0.0.0/8", p)
+		}
+		trusted = append(trusted, n)
+	}
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key go together: give both or none")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	go func() {
+		<-ctx.Done()
+		stop() // from here on a second signal kills
+	}()
+	return server.Run(ctx, server.Config{
+		Listen:          s.Listen,
+		DataDir:         s.Data,
+		DatabaseURL:     s.DatabaseURL,
+		AdminUser:       s.AdminUser,
+		AdminPassword:   s.AdminPassword,
+		TrustedProxies:  trusted,
+		TLSCert:         s.TLSCert,
+		TLSKey:          s.TLSKey,
+		ShutdownTimeout: s.ShutdownTimeout,
+		MaxUpload:       s.MaxUpload,
+		Version:         buildVersion(),
+		Log:             slog.New(handler),
+		Notice:          st.out,
+	})
+}
+
+func network(s string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	return netip.ParsePrefix(s)
+}
+
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

@@ -1,0 +1,80 @@
+package deployment
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"hash/fnv"
+	"time"
+
+	"github.com/otaria/otaria/fleet"
+)
+
+// Offer is the one thing a poll offers (device-apis A.3).
+type Offer uint8
+
+// The offers.
+const (
+	OfferNothing Offer = iota
+	OfferConfirmation
+	OfferCancel
+	OfferDeployment
+)
+
+// OfferOf returns what an active action in this status is offered as.
+func OfferOf(s Status) Offer {
+	switch s {
+	case WaitForConfirmation:
+		return OfferConfirmation
+	case Canceling, Canceled:
+		return OfferCancel
+	default:
+		return OfferDeployment
+	}
+}
+
+// Standing is what one target hears when it polls, and how it proves to be
+// that target. It holds no pointers, so that a million of them cost the
+// garbage collector nothing.
+type Standing struct {
+	Target          fleet.TargetID
+	Action          ActionID // the current action; 0: none
+	Installed       ActionID // whose set is installed; 0: none
+	Revision        int64    // of Action
+	ForcedAt        int64    // when Action becomes forced, in milliseconds; 0: nothing will change by itself
+	Address         uint64   // fingerprint of the stored address
+	Token           [32]byte // SHA-256 of the target's token
+	Offer           Offer
+	Unseen          bool  // the target has never been seen
+	WantsAttributes bool  // the target shall send its attributes
+	Volatile        bool  // moves with the clock (a maintenance window): ask the store each time
+	Interval        uint8 // which polling interval holds: 0 the base, n the n-th override
+}
+
+// TokenFingerprint is what a Standing keeps of a target's token.
+func TokenFingerprint(token string) [32]byte { return sha256.Sum256([]byte(token)) }
+
+// AddressFingerprint is what a Standing keeps of an address.
+func AddressFingerprint(address string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(address)) // never fails
+	return h.Sum64()
+}
+
+// ChangeToken is the c of a poll's link. It stays the same while nothing about
+// the action changed, and differs after every change that the device may hear
+// of: of the action, its forced time passing, its window opening or closing.
+// It is a signed 32-bit number that defeats caches (device-apis A.3).
+func ChangeToken(id ActionID, revision int64, forcedAt int64, windowOpen bool, now time.Time) int32 {
+	var b [17]byte
+	binary.LittleEndian.PutUint64(b[0:], uint64(id))       //nolint:gosec // bits, not a number
+	binary.LittleEndian.PutUint64(b[8:], uint64(revision)) //nolint:gosec // bits, not a number
+	if windowOpen {
+		b[16] = 1
+	}
+	if forcedAt != 0 && now.UnixMilli() >= forcedAt {
+		b[16] |= 2
+	}
+	h := fnv.New32a()
+	_, _ = h.Write(b[:])    // never fails
+	return int32(h.Sum32()) //nolint:gosec // any bits will do
+}

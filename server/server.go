@@ -1,0 +1,285 @@
+// Package server puts the parts together: database, blob store, domain
+// services, APIs, listeners and background work; and takes them down in order.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/otaria/otaria/api/ddi"
+	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/api/mgmt"
+	"github.com/otaria/otaria/blob/local"
+	"github.com/otaria/otaria/deployment"
+	"github.com/otaria/otaria/event"
+	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/identity"
+	"github.com/otaria/otaria/software"
+	"github.com/otaria/otaria/store"
+	"github.com/otaria/otaria/tenant"
+)
+
+// DefaultTenant is the tenant of a fresh server, and of users who name none.
+const DefaultTenant = "DEFAULT"
+
+// Config is what an operator can set. cmd/otaria documents the flags.
+type Config struct {
+	Listen          string
+	DataDir         string
+	DatabaseURL     string // empty: SQLite in DataDir
+	AdminUser       string // of the first administrator
+	AdminPassword   string // empty: made up and printed once
+	TrustedProxies  []netip.Prefix
+	TLSCert, TLSKey string
+	ShutdownTimeout time.Duration // for running requests
+	MaxUpload       int64         // bytes
+	Version         string
+	Log             *slog.Logger
+	Notice          io.Writer // what a person who starts the server is told
+}
+
+const (
+	// saveVisitsEvery bounds what a crash loses of last-seen times.
+	saveVisitsEvery = time.Second
+	// followEvery is how often the events of other processes are read. A poll may
+	// miss another process's change for trustFor at most.
+	followEvery = 250 * time.Millisecond
+	trustFor    = 900 * time.Millisecond
+	// pollIndexSize bounds the poll index: some 200 bytes an entry, filled as
+	// devices come.
+	pollIndexSize = 4 << 20
+)
+
+// Run serves until ctx ends, then lets running requests end, saves what is
+// gathered, and returns.
+func Run(ctx context.Context, c Config) (err error) {
+	if err := os.MkdirAll(c.DataDir, 0o750); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	unlock, err := lockDir(c.DataDir, c.DatabaseURL != "")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	url := c.DatabaseURL
+	if url == "" {
+		url = filepath.Join(c.DataDir, "otaria.db")
+	}
+	db, err := store.Open(ctx, store.Options{URL: url, Log: c.Log})
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	blobs, err := local.Open(filepath.Join(c.DataDir, "artifacts"), local.Options{Now: time.Now})
+	if err != nil {
+		return fmt.Errorf("open the artifact store: %w", err)
+	}
+
+	quotas := tenant.DefaultQuotas()
+	now := time.Now
+	tenants := &tenant.Service{Store: store.Tenants{DB: db}, Now: now, Log: c.Log, Shared: db.Shared()}
+	users := &identity.Service{Store: store.Accounts{DB: db}, DefaultTenant: DefaultTenant, Now: now}
+	keepFleet, keepDeployment := store.Fleet{DB: db}, store.Deployment{DB: db}
+	visits := &fleet.Visits{Store: keepFleet, Log: c.Log}
+	polls := deployment.NewPollIndex(keepDeployment, pollIndexSize, now)
+	db.Listen(func(events []event.Event) {
+		polls.Drop(events)
+		for _, e := range events {
+			switch e.Kind {
+			case event.SettingsChanged:
+				tenants.Forget()
+			case event.AccountChanged:
+				users.Forget()
+			default:
+			}
+		}
+	})
+	targets := &fleet.Service{Store: keepFleet, Visits: visits, Quotas: quotas, Now: now, NewToken: fleet.NewToken}
+	actions := &deployment.Service{Store: keepDeployment, Polls: polls, Now: now, Limits: deployment.Limits{Entries: quotas.EntriesPerAction, Messages: quotas.MessagesPerEntry}}
+	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Quotas: quotas, Now: now}
+	management := &mgmt.API{Identity: users, Software: modules, Log: c.Log}
+	families := ddi.DefaultIdentityHeaders()
+	devices := &ddi.API{Tenants: tenants, Fleet: targets, Deployment: actions, Identity: families, Log: c.Log, Now: now}
+
+	if err := (store.Tenants{DB: db}).EnsureTenant(ctx, DefaultTenant, now()); err != nil {
+		return fmt.Errorf("create the tenant %s: %w", DefaultTenant, err)
+	}
+	first, err := tenants.ByName(ctx, DefaultTenant)
+	if err != nil {
+		return fmt.Errorf("read the tenant %s: %w", DefaultTenant, err)
+	}
+	generated, created, err := users.EnsureAdmin(ctx, first.ID, c.AdminUser, c.AdminPassword)
+	if err != nil {
+		return fmt.Errorf("create the first administrator: %w", err)
+	}
+	var since int64
+	if db.Shared() {
+		if since, err = db.Follow(ctx, 0); err != nil {
+			return fmt.Errorf("read events: %w", err)
+		}
+		polls.Trust(now().Add(trustFor))
+	} else {
+		polls.TrustAlways()
+	}
+
+	forwarding := httpjson.Forwarding{Trusted: c.TrustedProxies, ProxyHeaders: ddi.Headers(families)}
+	h := &http.Server{
+		Handler:           forwarding.Handler(root(devices.Handler(), management.Handler(), db)),
+		ReadHeaderTimeout: 20 * time.Second,
+		IdleTimeout:       5 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", c.Listen, err)
+	}
+	scheme := "http"
+	if c.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(c.TLSCert, c.TLSKey)
+		if err != nil {
+			return errors.Join(fmt.Errorf("TLS certificate: %w", err), listener.Close())
+		}
+		listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}})
+		scheme = "https"
+	}
+	welcome(c, scheme, listener.Addr(), generated, created)
+
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	g, gctx := errgroup.WithContext(background)
+	g.Go(func() error { return visits.Run(gctx, saveVisitsEvery) })
+	if db.Shared() {
+		g.Go(func() error { return follow(gctx, db, polls, since, c.Log) })
+	}
+	g.Go(func() error {
+		if err := h.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serve: %w", err)
+		}
+		return nil
+	})
+	g.Go(func() error {
+		select {
+		case <-ctx.Done():
+		case <-gctx.Done():
+		}
+		c.Log.InfoContext(ctx, "stopping: running requests may end", slog.Duration("within", c.ShutdownTimeout))
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.ShutdownTimeout)
+		defer cancel()
+		err := h.Shutdown(end)
+		if errors.Is(err, context.DeadlineExceeded) {
+			c.Log.WarnContext(ctx, "requests were cut off at the shutdown timeout")
+			err = h.Close()
+		}
+		stop() // the last check-ins are in: save them
+		return err
+	})
+	return g.Wait()
+}
+
+// follow reads what other processes changed.
+func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, since int64, log *slog.Logger) error {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		began := time.Now()
+		next, err := db.Follow(ctx, since)
+		if err != nil {
+			if ctx.Err() == nil {
+				log.DebugContext(ctx, "events cannot be read; polls go to the database", slog.Any("error", err))
+			}
+			continue
+		}
+		since = next
+		polls.Trust(began.Add(trustFor))
+	}
+}
+
+// root sends each request to its API.
+func root(devices, management http.Handler, db *store.DB) http.Handler {
+	front := http.NewServeMux()
+	ok := func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "ok\n") // a client that is gone needs no answer
+	}
+	ready := func(w http.ResponseWriter, r *http.Request) {
+		if err := db.Ping(r.Context()); err != nil {
+			http.Error(w, "the database cannot be written", http.StatusServiceUnavailable)
+			return
+		}
+		ok(w, r)
+	}
+	front.HandleFunc("GET /livez", ok)
+	front.HandleFunc("GET /readyz", ready)
+	front.HandleFunc("GET /healthz", ready)
+	front.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(w, "Otaria, an update server.\nManagement API: /rest/v1\nDevice API: /{tenant}/controller/v1/{controllerId}\n")
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch p := r.URL.Path; {
+		case ddi.Serves(p):
+			devices.ServeHTTP(w, r)
+		case p == "/rest" || strings.HasPrefix(p, "/rest/"):
+			management.ServeHTTP(w, r)
+		default:
+			front.ServeHTTP(w, r)
+		}
+	})
+}
+
+// lockDir makes sure that one process alone uses an embedded database. Servers
+// that share PostgreSQL may share the directory.
+func lockDir(dir string, shared bool) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // the operator names the directory
+	if err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
+	}
+	how := syscall.LOCK_EX
+	if shared {
+		how = syscall.LOCK_SH
+	}
+	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits
+		return nil, errors.Join(fmt.Errorf("another otaria uses the data directory %s; stop it, or choose another --data", dir), f.Close())
+	}
+	return func() { _ = f.Close() }, nil // closing gives the lock up
+}
+
+// welcome tells the person who started the server how to go on.
+func welcome(c Config, scheme string, addr net.Addr, generated string, created bool) {
+	host := addr.String()
+	if a, err := netip.ParseAddrPort(host); err == nil && a.Addr().IsUnspecified() {
+		host = fmt.Sprintf("localhost:%d", a.Port())
+	}
+	url := scheme + "://" + host
+	text := fmt.Sprintf("otaria %s is ready at %s, its data in %s\n", c.Version, url, c.DataDir)
+	password := "your password"
+	switch {
+	case generated != "":
+		text += fmt.Sprintf("First administrator: user %s, password %s (shown this once; keep it)\n", c.AdminUser, generated)
+		password = generated
+	case created:
+		text += fmt.Sprintf("First administrator: user %s, with the password you gave\n", c.AdminUser)
+	}
+	text += fmt.Sprintf("Try: curl -u '%s:%s' %s/rest/v1/softwaremoduletypes\n", c.AdminUser, password, url)
+	_, _ = io.WriteString(c.Notice, text) // nobody may be looking
+}

@@ -1,0 +1,206 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/otaria/otaria/deployment"
+	"github.com/otaria/otaria/event"
+	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/software"
+	"github.com/otaria/otaria/tenant"
+)
+
+// Deployment keeps actions and their history.
+type Deployment struct{ DB *DB }
+
+// Standing implements deployment.PollStore.
+func (d Deployment) Standing(ctx context.Context, t tenant.ID, id fleet.ControllerID, _ []tenant.PollingOverride) (s deployment.Standing, w deployment.Window, err error) {
+	var token string
+	var address, schedule, duration, timezone sql.NullString
+	var status fleet.Status
+	var action, actionStatus, revision, kind, forcedAt, installed sql.NullInt64
+	err = d.DB.view(ctx, func(q querier) error {
+		return q.row(ctx, `SELECT t.id, t.token, t.status, t.address, t.request_attributes,
+				a.id, a.status, a.revision, a.type, a.forced_at, a.window_schedule, a.window_duration, a.window_timezone,
+				CASE WHEN t.installed_set IS NULL THEN NULL ELSE
+					(SELECT max(f.id) FROM action f WHERE f.target_id = t.id AND f.set_id = t.installed_set AND f.status = 0 AND NOT f.active) END
+			FROM target t LEFT JOIN action a ON a.id = (SELECT x.id FROM action x WHERE x.target_id = t.id AND x.active ORDER BY x.weight DESC, x.id LIMIT 1)
+			WHERE t.tenant_id = $1 AND t.controller_id = $2`, t, string(id)).
+			Scan(&s.Target, &token, &status, &address, &s.WantsAttributes, &action, &actionStatus, &revision, &kind, &forcedAt, &schedule, &duration, &timezone, &installed)
+	})
+	if none(err) {
+		return s, w, fault.Missing("Target", string(id))
+	}
+	if err != nil {
+		return s, w, err
+	}
+	s.Token = deployment.TokenFingerprint(token)
+	s.Address = deployment.AddressFingerprint(address.String)
+	s.Unseen = status == fleet.StatusUnknown
+	s.Installed = deployment.ActionID(installed.Int64)
+	if action.Valid {
+		s.Action, s.Revision = deployment.ActionID(action.Int64), revision.Int64
+		s.Offer = deployment.OfferOf(deployment.Status(actionStatus.Int64))
+		w = deployment.Window{Schedule: schedule.String, Duration: duration.String, Timezone: timezone.String}
+		s.Volatile = w != (deployment.Window{})
+		if deployment.Type(kind.Int64) == deployment.TimeForced {
+			s.ForcedAt = max(forcedAt.Int64, 1)
+		}
+	}
+	return s, w, nil
+}
+
+const actionRow = `a.id, a.target_id, t.controller_id, a.set_id, a.status, a.active, a.type, a.forced_at, a.weight,
+	a.window_schedule, a.window_duration, a.window_timezone, a.last_code, a.external_ref, a.consent_awaited, a.revision, a.entries,
+	a.rollout_id, a.rollout_group_id, a.initiated_by, a.created_by, a.created_at, a.modified_by, a.modified_at`
+
+func scanAction(r scanner) (a deployment.Action, err error) {
+	dest, finish := actionDest(&a)
+	err = r.Scan(dest...)
+	finish()
+	return a, err
+}
+
+// actionDest returns where actionRow are read into, and what completes the
+// action afterwards.
+func actionDest(a *deployment.Action) (dest []any, finish func()) {
+	var code, rollout, group sql.NullInt64
+	var forced, created, modified int64
+	dest = []any{&a.ID, &a.Target, &a.ControllerID, &a.Set, &a.Status, &a.Active, &a.Type, &forced, &a.Weight,
+		&a.Window.Schedule, &a.Window.Duration, &a.Window.Timezone, &code, &a.ExternalRef, &a.ConsentAwaited, &a.Revision, &a.Entries,
+		&rollout, &group, &a.InitiatedBy, &a.CreatedBy, &created, &a.ModifiedBy, &modified}
+	return dest, func() {
+		if forced != 0 {
+			a.ForcedAt = time.UnixMilli(forced)
+		}
+		if code.Valid {
+			c := int(code.Int64)
+			a.LastCode = &c
+		}
+		a.Rollout, a.RolloutGroup = rollout.Int64, group.Int64
+		a.CreatedAt, a.ModifiedAt = time.UnixMilli(created), time.UnixMilli(modified)
+	}
+}
+
+// UpdateCase implements deployment.CaseStore.
+func (d Deployment) UpdateCase(ctx context.Context, t tenant.ID, target fleet.ControllerID, id deployment.ActionID, change func(*deployment.Case) error) (*deployment.Case, error) {
+	var c *deployment.Case
+	err := d.DB.update(ctx, func(tx *Tx) (err error) {
+		c, err = loadCase(ctx, tx, t, id)
+		if none(err) {
+			return missingCase(ctx, tx, t, target, id)
+		}
+		if err != nil {
+			return err
+		}
+		if c.Action.ControllerID != target {
+			if err := targetExists(ctx, tx, t, target); err != nil {
+				return err
+			}
+			return fault.New(fault.ForeignAction, "Action %d is not an action of target %s.", id, target)
+		}
+		return changeCase(ctx, tx, t, c, change)
+	})
+	return c, err
+}
+
+// loadCase reads an action and what its target holds, for a change.
+func loadCase(ctx context.Context, tx *Tx, t tenant.ID, id deployment.ActionID) (*deployment.Case, error) {
+	c := &deployment.Case{}
+	dest, finish := actionDest(&c.Action)
+	var assigned, installed, installedAt sql.NullInt64
+	dest = append(dest, &c.NewestEntry, &c.Holding.Status, &assigned, &installed, &installedAt, &c.Holding.RequestAttributes)
+	err := tx.row(ctx, "SELECT "+actionRow+", a.newest_entry, t.status, t.assigned_set, t.installed_set, t.installed_at, t.request_attributes FROM action a JOIN target t ON t.id = a.target_id WHERE a.tenant_id = $1 AND a.id = $2"+tx.db.forUpdate,
+		t, int64(id)).Scan(dest...)
+	if err != nil {
+		return nil, err
+	}
+	finish()
+	c.Holding.Assigned, c.Holding.Installed = software.SetID(assigned.Int64), software.SetID(installed.Int64)
+	if installedAt.Valid {
+		c.Holding.InstalledAt = time.UnixMilli(installedAt.Int64)
+	}
+	if c.Action.Status == deployment.Canceling {
+		err := tx.row(ctx, "SELECT set_id FROM action WHERE target_id = $1 AND active AND id <> $2 ORDER BY id LIMIT 1", int64(c.Action.Target), int64(id)).Scan(&c.NextActive)
+		if err != nil && !none(err) {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func missingCase(ctx context.Context, tx *Tx, t tenant.ID, target fleet.ControllerID, id deployment.ActionID) error {
+	if err := targetExists(ctx, tx, t, target); err != nil {
+		return err
+	}
+	return fault.Missing("Action", int64(id))
+}
+
+func targetExists(ctx context.Context, q querier, t tenant.ID, target fleet.ControllerID) error {
+	var one int
+	err := q.row(ctx, "SELECT 1 FROM target WHERE tenant_id = $1 AND controller_id = $2", t, string(target)).Scan(&one)
+	if none(err) {
+		return fault.Missing("Target", string(target))
+	}
+	return err
+}
+
+// changeCase lets change decide and saves the outcome.
+func changeCase(ctx context.Context, tx *Tx, t tenant.ID, c *deployment.Case, change func(*deployment.Case) error) error {
+	before := *c
+	if err := change(c); err != nil {
+		return err
+	}
+	newest := before.NewestEntry
+	for i := range c.New {
+		e := &c.New[i]
+		messages, err := json.Marshal(e.Messages)
+		if err != nil {
+			return fmt.Errorf("messages of action %d: %w", c.Action.ID, err)
+		}
+		if e.ID, err = tx.insert(ctx, "INSERT INTO action_status (tenant_id, action_id, status, occurred_at, reported_at, code, messages) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+			t, int64(c.Action.ID), int(e.Status), e.OccurredAt.UnixMilli(), e.ReportedAt.UnixMilli(), e.Code, string(messages)); err != nil {
+			return err
+		}
+		newest = e.Status
+	}
+	a := &c.Action
+	if len(c.New) > 0 || a.Revision != before.Action.Revision || a.Stamps != before.Action.Stamps {
+		if _, err := tx.exec(ctx, "UPDATE action SET status = $2, active = $3, type = $4, last_code = $5, consent_awaited = $6, revision = $7, entries = $8, newest_entry = $9, modified_by = $10, modified_at = $11 WHERE id = $1",
+			int64(a.ID), int(a.Status), a.Active, int(a.Type), a.LastCode, a.ConsentAwaited, a.Revision, a.Entries, int(newest), a.ModifiedBy, a.ModifiedAt.UnixMilli()); err != nil {
+			return err
+		}
+	}
+	h := &c.Holding
+	if *h != before.Holding {
+		var installedAt any
+		if !h.InstalledAt.IsZero() {
+			installedAt = h.InstalledAt.UnixMilli()
+		}
+		if _, err := tx.exec(ctx, "UPDATE target SET status = $2, assigned_set = $3, installed_set = $4, installed_at = $5, request_attributes = $6 WHERE id = $1",
+			int64(a.Target), int(h.Status), idOrNull(int64(h.Assigned)), idOrNull(int64(h.Installed)), installedAt, h.RequestAttributes); err != nil {
+			return err
+		}
+	}
+	if a.Revision != before.Action.Revision || *h != before.Holding {
+		at := int64(0)
+		if n := len(c.New); n > 0 {
+			at = c.New[n-1].ReportedAt.UnixMilli()
+		}
+		tx.record(event.Event{Tenant: t, Kind: event.ActionChanged, Subject: int64(a.ID), Reach: event.Reach(a.Target), At: at})
+	}
+	return nil
+}
+
+// idOrNull stores the absent reference as NULL.
+func idOrNull(id int64) any {
+	if id == 0 {
+		return nil
+	}
+	return id
+}

@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+
+	"github.com/otaria/otaria/event"
+	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/tenant"
+)
+
+// Register implements fleet.RegisterStore.
+func (f Fleet) Register(ctx context.Context, t tenant.ID, n *fleet.Target) error {
+	return f.DB.update(ctx, func(tx *Tx) error {
+		at := n.CreatedAt.UnixMilli()
+		var id int64
+		err := tx.row(ctx, `INSERT INTO target (tenant_id, controller_id, name, description, token, address, status, request_attributes, created_by, created_at, modified_by, modified_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $10) ON CONFLICT (tenant_id, controller_id) DO NOTHING RETURNING id`,
+			t, string(n.ControllerID), n.Name, n.Description, n.Token, n.Address, int(n.Status), n.RequestAttributes, n.CreatedBy, at).Scan(&id)
+		if none(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n.ID = fleet.TargetID(id)
+		tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), At: at})
+		return nil
+	})
+}
+
+// Seen implements fleet.RegisterStore.
+func (f Fleet) Seen(ctx context.Context, t tenant.ID, id fleet.TargetID, address string) error {
+	return f.DB.update(ctx, func(tx *Tx) error {
+		_, err := tx.exec(ctx, "UPDATE target SET address = $3, status = CASE WHEN status = $4 THEN $5 ELSE status END WHERE tenant_id = $1 AND id = $2",
+			t, int64(id), address, int(fleet.StatusUnknown), int(fleet.StatusRegistered))
+		if err != nil {
+			return err
+		}
+		tx.record(event.Event{Tenant: t, Kind: event.TargetChanged, Subject: int64(id), Reach: event.Reach(id)})
+		return nil
+	})
+}
+
+// UpdateAttributes implements fleet.AttributeStore.
+func (f Fleet) UpdateAttributes(ctx context.Context, t tenant.ID, id fleet.ControllerID, change func(map[string]string) (map[string]string, error)) error {
+	return f.DB.update(ctx, func(tx *Tx) error {
+		var target int64
+		err := tx.row(ctx, "SELECT id FROM target WHERE tenant_id = $1 AND controller_id = $2"+f.DB.forUpdate, t, string(id)).Scan(&target)
+		if none(err) {
+			return fault.Missing("Target", string(id))
+		}
+		if err != nil {
+			return err
+		}
+		have, err := keyValues(ctx, tx, "SELECT key, value FROM target_attribute WHERE target_id = $1", target)
+		if err != nil {
+			return err
+		}
+		next, err := change(have)
+		if err != nil {
+			return err
+		}
+		if !maps.Equal(have, next) {
+			if err := f.replaceAttributes(ctx, tx, target, have, next); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.exec(ctx, "UPDATE target SET request_attributes = $2 WHERE id = $1", target, false); err != nil {
+			return err
+		}
+		tx.record(event.Event{Tenant: t, Kind: event.TargetAttributes, Subject: target, Reach: event.Reach(target)})
+		return nil
+	})
+}
+
+func (f Fleet) replaceAttributes(ctx context.Context, tx *Tx, target int64, have, next map[string]string) error {
+	var gone []string
+	for k := range have {
+		if _, kept := next[k]; !kept {
+			gone = append(gone, k)
+		}
+	}
+	for _, k := range gone {
+		if _, err := tx.exec(ctx, "DELETE FROM target_attribute WHERE target_id = $1 AND key = $2", target, k); err != nil {
+			return err
+		}
+	}
+	type row struct {
+		Key   string `json:"key"`
+		Value string `json:"value"`
+	}
+	var set []row
+	for k, v := range next {
+		if old, had := have[k]; !had || old != v {
+			set = append(set, row{k, v})
+		}
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	list, err := json.Marshal(set)
+	if err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, "INSERT INTO target_attribute (target_id, key, value) SELECT $1, v.key, v.value FROM "+f.DB.table("$2", "v", "key text", "value text")+
+		" WHERE TRUE ON CONFLICT (target_id, key) DO UPDATE SET value = excluded.value", target, string(list))
+	return err
+}
+
+// keyValues reads rows of two text columns.
+func keyValues(ctx context.Context, q querier, text string, args ...any) (map[string]string, error) {
+	m := map[string]string{}
+	_, err := all(ctx, q, func(s scanner) (struct{}, error) {
+		var k, v string
+		err := s.Scan(&k, &v)
+		m[k] = v
+		return struct{}{}, err
+	}, text, args...)
+	return m, err
+}
