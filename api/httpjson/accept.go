@@ -38,12 +38,16 @@ func parseMediaType(s string) (mediaType, bool) {
 	for params != "" {
 		var param string
 		param, params, _ = cutUnquoted(params, ';')
-		name, value, _ := strings.Cut(param, "=")
-		name = strings.TrimSpace(name)
-		switch value = unquote(strings.TrimSpace(value)); {
-		case name == "" && value == "":
-		case !isToken(name) || value == "":
+		name, value, assigned := strings.Cut(param, "=")
+		if !assigned {
+			continue // the model passes over it, too
+		}
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		quoted := strings.HasPrefix(value, `"`)
+		if value = unquote(value); !isToken(name) || value == "" || (!quoted && !isToken(value)) {
 			return mediaType{}, false
+		}
+		switch {
 		case strings.EqualFold(name, "q"):
 			q, err := strconv.ParseFloat(value, 64)
 			if err != nil || !(q >= 0 && q <= 1) {

@@ -46,7 +46,25 @@ func misfitf(format string, args ...any) *misfit {
 
 // A binder puts values into Go variables by the rules that Read documents.
 type binder struct {
-	single bool // a single value may stand for a list
+	single bool        // a single value may stand for a list
+	known  []knownType // the structs met so far: few, but maybe in a long list
+}
+
+type knownType struct {
+	t      reflect.Type
+	fields []field
+}
+
+// fields lists the fields of a struct.
+func (b *binder) fields(t reflect.Type) []field {
+	for _, k := range b.known {
+		if k.t == t {
+			return k.fields
+		}
+	}
+	fields := fieldsOf(t, nil, make([]field, 0, t.NumField()))
+	b.known = append(b.known, knownType{t, fields})
+	return fields
 }
 
 // valueType, enumType and textType are compared with, never changed.
@@ -57,7 +75,7 @@ var (
 )
 
 // bind puts v into dst, which is settable. Nothing and null leave it alone.
-func (b binder) bind(v Value, dst reflect.Value) *misfit {
+func (b *binder) bind(v Value, dst reflect.Value) *misfit {
 	t := dst.Type()
 	if t == valueType {
 		dst.Set(reflect.ValueOf(v))
@@ -270,7 +288,6 @@ type field struct {
 	name                string
 	index               []int
 	required, primitive bool
-	value               Value // the last member of this name
 }
 
 // fieldsOf lists the fields of a struct, those of embedded structs included.
@@ -301,23 +318,28 @@ func fieldsOf(t reflect.Type, outer []int, all []field) []field {
 	return all
 }
 
-func (b binder) bindStruct(v Value, dst reflect.Value) *misfit {
+func (b *binder) bindStruct(v Value, dst reflect.Value) *misfit {
 	if v.Kind() != Object {
 		return misfitf("%s stands where an object belongs", v.show())
 	}
-	fields := fieldsOf(dst.Type(), nil, make([]field, 0, dst.NumField()))
+	fields := b.fields(dst.Type())
+	last := make([]Value, len(fields)) // of each name, the last member counts
 	v.members(func(name string, member Value) *misfit {
 		for i := range fields {
 			if fields[i].name == name {
-				fields[i].value = member
+				last[i] = member
 			}
 		}
 		return nil
 	})
-	for _, f := range fields {
+	for i := range fields {
+		f, value := &fields[i], last[i]
+		kind := value.Kind()
+		if kind == Absent && !f.required {
+			continue
+		}
 		target := dst.FieldByIndex(f.index)
-		kind := f.value.Kind()
-		none := empty(f.value, indirect(target.Type()))
+		none := empty(value, indirect(target.Type()))
 		switch {
 		case f.required && kind == Absent:
 			return misfitf("is missing").in(f.name)
@@ -326,7 +348,7 @@ func (b binder) bindStruct(v Value, dst reflect.Value) *misfit {
 		case (f.required || f.primitive) && none:
 			return misfitf("must not be empty").in(f.name)
 		}
-		if m := b.bind(f.value, target); m != nil {
+		if m := b.bind(value, target); m != nil {
 			return m.in(f.name)
 		}
 	}
@@ -340,7 +362,7 @@ func indirect(t reflect.Type) reflect.Type {
 	return t
 }
 
-func (b binder) bindSlice(v Value, dst reflect.Value) *misfit {
+func (b *binder) bindSlice(v Value, dst reflect.Value) *misfit {
 	list := reflect.MakeSlice(dst.Type(), 0, 0)
 	add := func(item Value) *misfit {
 		elem := reflect.New(dst.Type().Elem()).Elem()
@@ -374,7 +396,7 @@ func (b binder) bindSlice(v Value, dst reflect.Value) *misfit {
 	return nil
 }
 
-func (b binder) bindMap(v Value, dst reflect.Value) *misfit {
+func (b *binder) bindMap(v Value, dst reflect.Value) *misfit {
 	if v.Kind() != Object {
 		return misfitf("%s stands where an object belongs", v.show())
 	}

@@ -184,34 +184,3 @@ func unescape(s string) string {
 	}
 	return string(b)
 }
-
-// Param returns the query parameter of this name; of a repeated one, the
-// first. Names are case-sensitive. Other than net/url, it takes a semicolon as
-// an ordinary character, as clients write it into q=a==1;b==2.
-func Param(r *http.Request, name string) (value string, ok bool) {
-	for q := r.URL.RawQuery; q != ""; {
-		var pair string
-		pair, q, _ = strings.Cut(q, "&")
-		k, v, _ := strings.Cut(pair, "=")
-		if k == name || unescape(k) == name {
-			if pair != "" {
-				return unescape(v), true
-			}
-		}
-	}
-	return "", false
-}
-
-// Params returns all values of a query parameter, in their order.
-func Params(r *http.Request, name string) []string {
-	var all []string
-	for q := r.URL.RawQuery; q != ""; {
-		var pair string
-		pair, q, _ = strings.Cut(q, "&")
-		k, v, _ := strings.Cut(pair, "=")
-		if pair != "" && (k == name || unescape(k) == name) {
-			all = append(all, unescape(v))
-		}
-	}
-	return all
-}

@@ -5,8 +5,6 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/otaria/otaria/api/httpjson"
 )
 
@@ -100,30 +98,6 @@ func passes(s httpjson.Strictness, r *http.Request) bool {
 	w := httptest.NewRecorder()
 	httpjson.Hygiene(s, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })).ServeHTTP(w, r)
 	return w.Code == http.StatusOK
-}
-
-func TestParam(t *testing.T) {
-	t.Parallel()
-	r := httptest.NewRequest(http.MethodGet, "/?limit=1&limit=2&q=a==1;b==2&Q=x&sp%61ce=a+b%20c%2B&empty=&bare&=nameless", nil)
-	type result struct {
-		Value string
-		OK    bool
-	}
-	got := map[string]result{}
-	for _, name := range []string{"limit", "q", "space", "empty", "bare", "none", "LIMIT"} {
-		v, ok := httpjson.Param(r, name)
-		got[name] = result{v, ok}
-	}
-	want := map[string]result{
-		"limit": {"1", true}, "q": {"a==1;b==2", true}, "space": {"a b c+", true}, "empty": {"", true}, "bare": {"", true},
-		"none": {}, "LIMIT": {},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	if diff := cmp.Diff([]string{"1", "2"}, httpjson.Params(r, "limit")); diff != "" {
-		t.Error(diff)
-	}
 }
 
 func TestTyped(t *testing.T) {

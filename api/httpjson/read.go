@@ -95,7 +95,7 @@ func DecodeJSON(body []byte, charset string, dst any) error {
 	if err != nil {
 		return fault.Wrap(fault.Unreadable, err, "The body is not readable: %v.", err)
 	}
-	return decode(text, dst, binder{single: true}, "JSON")
+	return decode(text, dst, &binder{single: true}, "JSON")
 }
 
 // DecodeCBOR binds a CBOR data item to dst as Read does.
@@ -107,10 +107,10 @@ func DecodeCBOR(body []byte, dst any) error {
 	if err != nil {
 		return fault.Wrap(fault.Unreadable, err, "The body is no readable CBOR: %v.", err)
 	}
-	return decode(text, dst, binder{}, "CBOR")
+	return decode(text, dst, &binder{}, "CBOR")
 }
 
-func decode(text []byte, dst any, b binder, format string) error {
+func decode(text []byte, dst any, b *binder, format string) error {
 	v, err := parse(text)
 	if err != nil {
 		return fault.Wrap(fault.Unreadable, err, "The body is no readable %s: %v.", format, err)

@@ -32,7 +32,8 @@ func TestLinks(t *testing.T) {
 		{"HAL", "", document{ID: "1", Links: links}, `{"id":"1","_links":{"self":{"href":"http://h/a?x=1&y=<2>"},"type":{"href":"http://h/b","name":"n"}}}`},
 		{"JSON without links", httpjson.JSON, document{ID: "1", Size: 5, Text: new("")}, `{"id":"1","size":5,"text":""}`},
 		{
-			"CBOR", httpjson.CBOR, document{ID: "1", Links: links[1:]},
+			"CBOR", httpjson.CBOR,
+			document{ID: "1", Links: links[1:]},
 			"\xa2bida1elinks\x81\xa3creldtypedhrefjhttp://h/bdnamean",
 		},
 		{"CBOR without links", httpjson.CBOR, document{ID: "1"}, "\xa2bida1elinks\x80"},
