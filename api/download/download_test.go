@@ -40,11 +40,11 @@ func content(size int) []byte {
 	return data
 }
 
-func fileOf(t testing.TB, name string, data []byte) download.File {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "content")
+func fileOf(tb testing.TB, name string, data []byte) download.File {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "content")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	sum := sha1.Sum(data)
 	return download.File{
@@ -53,7 +53,7 @@ func fileOf(t testing.TB, name string, data []byte) download.File {
 	}
 }
 
-func serve(t testing.TB, f download.File, o download.Options) *httptest.Server {
+func serve(t *testing.T, f download.File, o download.Options) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := download.Serve(w, r, f, o); err != nil {
@@ -64,9 +64,15 @@ func serve(t testing.TB, f download.File, o download.Options) *httptest.Server {
 	return s
 }
 
-// do sends one request with header lines "Name: value" and returns the answer,
-// its body read.
-func do(t testing.TB, s *httptest.Server, method string, lines ...string) (*http.Response, []byte) {
+// An answer as it came over the wire.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends one request with header lines "Name: value".
+func do(t *testing.T, s *httptest.Server, method string, lines ...string) answer {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Listener.Addr().String())
 	if err != nil {
@@ -74,16 +80,16 @@ func do(t testing.TB, s *httptest.Server, method string, lines ...string) (*http
 	}
 	defer c.Close()
 	fmt.Fprintf(c, "%s / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", method, strings.Join(append(lines, "Connection: close"), "\r\n"))
-	answer, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
+	r, err := http.ReadResponse(bufio.NewReader(c), &http.Request{Method: method})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		t.Fatalf("body of %d bytes, announced %s: %v", len(body), answer.Header.Get("Content-Length"), err)
+		t.Fatalf("body of %d bytes, announced %s: %v", len(body), r.Header.Get("Content-Length"), err)
 	}
-	return answer, body
+	return answer{r.StatusCode, r.Header, body}
 }
 
 func wantHeader(t *testing.T, got http.Header, want map[string]string) {
@@ -117,18 +123,18 @@ func TestWhole(t *testing.T) {
 		data := content(size)
 		f := fileOf(t, "fw.bin", data)
 		s := serve(t, f, download.Options{})
-		answer, body := do(t, s, "GET", "Accept: text/html", "Accept-Encoding: gzip", "If-None-Match: *", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT",
+		got := do(t, s, "GET", "Accept: text/html", "Accept-Encoding: gzip", "If-None-Match: *", "If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT",
 			"If-Unmodified-Since: Sat, 01 Jan 2000 00:00:00 GMT")
-		if answer.StatusCode != http.StatusOK || !bytes.Equal(body, data) {
-			t.Errorf("size %d: status %d, %d bytes", size, answer.StatusCode, len(body))
+		if got.status != http.StatusOK || !bytes.Equal(got.body, data) {
+			t.Errorf("size %d: status %d, %d bytes", size, got.status, len(got.body))
 		}
-		wantHeader(t, answer.Header, standard(f, "Content-Length", strconv.Itoa(size)))
+		wantHeader(t, got.header, standard(f, "Content-Length", strconv.Itoa(size)))
 
-		answer, body = do(t, s, "HEAD", "Range: bytes=0-0")
-		if answer.StatusCode != http.StatusOK || len(body) != 0 {
-			t.Errorf("HEAD: status %d, %d bytes", answer.StatusCode, len(body))
+		got = do(t, s, "HEAD", "Range: bytes=0-0")
+		if got.status != http.StatusOK || len(got.body) != 0 {
+			t.Errorf("HEAD: status %d, %d bytes", got.status, len(got.body))
 		}
-		wantHeader(t, answer.Header, standard(f, "Content-Length", strconv.Itoa(size)))
+		wantHeader(t, got.header, standard(f, "Content-Length", strconv.Itoa(size)))
 	}
 }
 
@@ -142,15 +148,15 @@ func TestOneRange(t *testing.T) {
 		"bytes=0-999999999": {0, 20_000}, "bytes=19999-": {19_999, 20_000}, "bytes=19999-19999": {19_999, 20_000}, "bytes=19995-20100": {19_995, 20_000}, "bytes=-1": {19_999, 20_000},
 		"bytes=-500": {19_500, 20_000}, "bytes=-20000": {0, 20_000}, "bytes=0-9 ": {0, 10}, "bytes=00000000000000000005-9": {5, 10}, "bytes=0-9223372036854775807": {0, 20_000},
 	} {
-		answer, body := do(t, s, "GET", "Range: "+header)
-		if answer.StatusCode != http.StatusPartialContent || !bytes.Equal(body, data[want[0]:want[1]]) {
-			t.Errorf("%q: status %d, %d bytes", header, answer.StatusCode, len(body))
+		got := do(t, s, "GET", "Range: "+header)
+		if got.status != http.StatusPartialContent || !bytes.Equal(got.body, data[want[0]:want[1]]) {
+			t.Errorf("%q: status %d, %d bytes", header, got.status, len(got.body))
 		}
-		wantHeader(t, answer.Header, standard(f, "Content-Length", strconv.Itoa(want[1]-want[0]),
+		wantHeader(t, got.header, standard(f, "Content-Length", strconv.Itoa(want[1]-want[0]),
 			"Content-Range", fmt.Sprintf("bytes %d-%d/20000", want[0], want[1]-1)))
 	}
-	if answer, _ := do(t, s, "GET", "Range: bytes=0-9", "Range: bytes=20-29"); answer.Header.Get("Content-Range") != "bytes 0-9/20000" {
-		t.Errorf("of two lines the first counts, got %q", answer.Header.Get("Content-Range"))
+	if got := do(t, s, "GET", "Range: bytes=0-9", "Range: bytes=20-29"); got.header.Get("Content-Range") != "bytes 0-9/20000" {
+		t.Errorf("of two lines the first counts, got %q", got.header.Get("Content-Range"))
 	}
 }
 
@@ -168,11 +174,11 @@ func TestBadRange(t *testing.T) {
 		"bytes=99999999999999999999-", "bytes=0-99999999999999999999", "bytes=-99999999999999999999", "none", "bytes=0-9, 20-29", "bytes=0-10,10-19", "bytes=0-99,50-59", "bytes=0-9,0-9",
 		"bytes=0-9,30000-", "bytes=30000-,40000-", "bytes=0-9,,20-29", "bytes=0-9,x", "bytes=0-9,9-0", "bytes=0-9,20-29,25-35", "bytes=-5,-10", "bytes=0-,-1", "bytes=٣-٤", many,
 	} {
-		answer, body := do(t, s, "GET", "Range: "+header)
-		if answer.StatusCode != http.StatusRequestedRangeNotSatisfiable || len(body) != 0 {
-			t.Errorf("%.40q: status %d, %d bytes", header, answer.StatusCode, len(body))
+		got := do(t, s, "GET", "Range: "+header)
+		if got.status != http.StatusRequestedRangeNotSatisfiable || len(got.body) != 0 {
+			t.Errorf("%.40q: status %d, %d bytes", header, got.status, len(got.body))
 		}
-		wantHeader(t, answer.Header, standard(f, "Content-Length", "0", "Content-Range", "bytes */20000"))
+		wantHeader(t, got.header, standard(f, "Content-Length", "0", "Content-Range", "bytes */20000"))
 	}
 }
 
@@ -190,18 +196,18 @@ func TestSeveralRanges(t *testing.T) {
 		"bytes=10000-,0-9999":   {"0-9999", "10000-19999"},
 		"bytes=19999-99999,0-0": {"0-0", "19999-19999"},
 	} {
-		answer, body := do(t, s, "GET", "Range: "+header)
-		if answer.StatusCode != http.StatusPartialContent {
-			t.Errorf("%q: status %d", header, answer.StatusCode)
+		got := do(t, s, "GET", "Range: "+header)
+		if got.status != http.StatusPartialContent {
+			t.Errorf("%q: status %d", header, got.status)
 		}
-		wantHeader(t, answer.Header, standard(f, "Content-Length", strconv.Itoa(len(body)),
+		wantHeader(t, got.header, standard(f, "Content-Length", strconv.Itoa(len(got.body)),
 			"Content-Type", "multipart/byteranges; boundary=THIS_STRING_SEPARATES_MULTIPART"))
-		_, params, err := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+		_, params, err := mime.ParseMediaType(got.header.Get("Content-Type"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got []string
-		for parts := multipart.NewReader(bytes.NewReader(body), params["boundary"]); ; {
+		var spans []string
+		for parts := multipart.NewReader(bytes.NewReader(got.body), params["boundary"]); ; {
 			part, err := parts.NextPart()
 			if errors.Is(err, io.EOF) {
 				break
@@ -210,7 +216,7 @@ func TestSeveralRanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			span := strings.TrimSuffix(strings.TrimPrefix(part.Header.Get("Content-Range"), "bytes "), "/20000")
-			got = append(got, span)
+			spans = append(spans, span)
 			var first, last int
 			if _, err := fmt.Sscanf(span, "%d-%d", &first, &last); err != nil {
 				t.Fatal(err)
@@ -219,16 +225,16 @@ func TestSeveralRanges(t *testing.T) {
 				t.Errorf("%q: part %s has %d other bytes, %v", header, span, len(bytes), err)
 			}
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
+		if diff := cmp.Diff(want, spans); diff != "" {
 			t.Errorf("%q: parts (-want +got):\n%s", header, diff)
 		}
 	}
 
-	_, body := do(t, s, "GET", "Range: bytes=0-3,10-13")
+	got := do(t, s, "GET", "Range: bytes=0-3,10-13")
 	want := "--THIS_STRING_SEPARATES_MULTIPART\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes 0-3/20000\r\n\r\n" + string(data[:4]) +
 		"\r\n--THIS_STRING_SEPARATES_MULTIPART\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes 10-13/20000\r\n\r\n" + string(data[10:14]) +
 		"\r\n--THIS_STRING_SEPARATES_MULTIPART--"
-	if diff := cmp.Diff(want, string(body)); diff != "" {
+	if diff := cmp.Diff(want, string(got.body)); diff != "" {
 		t.Errorf("body (-want +got):\n%s", diff)
 	}
 }
@@ -243,26 +249,26 @@ func TestIfMatch(t *testing.T) {
 		"": 412, other: 412, `"` + other + `"`: 412, `W/"` + f.SHA1 + `"`: 412, `"*"`: 412, "a,b,c": 412, strings.ToUpper(f.SHA1): 412, f.SHA1[:39]: 412,
 	} {
 		for _, method := range []string{"GET", "HEAD"} {
-			answer, body := do(t, s, method, "If-Match: "+value)
-			if answer.StatusCode != status {
-				t.Errorf("%s with If-Match %q: status %d, want %d", method, value, answer.StatusCode, status)
+			got := do(t, s, method, "If-Match: "+value)
+			if got.status != status {
+				t.Errorf("%s with If-Match %q: status %d, want %d", method, value, got.status, status)
 			}
 			if status == http.StatusPreconditionFailed {
-				wantHeader(t, answer.Header, map[string]string{"Content-Length": "0", "X-Content-Type-Options": "nosniff"})
-				if len(body) != 0 {
-					t.Errorf("body %q", body)
+				wantHeader(t, got.header, map[string]string{"Content-Length": "0", "X-Content-Type-Options": "nosniff"})
+				if len(got.body) != 0 {
+					t.Errorf("body %q", got.body)
 				}
 			}
 		}
 	}
-	if answer, _ := do(t, s, "GET", "If-Match: x", "Range: bytes=9-1"); answer.StatusCode != http.StatusPreconditionFailed {
-		t.Errorf("If-Match comes before Range: status %d", answer.StatusCode)
+	if got := do(t, s, "GET", "If-Match: x", "Range: bytes=9-1"); got.status != http.StatusPreconditionFailed {
+		t.Errorf("If-Match comes before Range: status %d", got.status)
 	}
-	if answer, _ := do(t, s, "GET", "If-Match: "+f.SHA1, "Range: bytes=0-9"); answer.StatusCode != http.StatusPartialContent {
-		t.Errorf("If-Match and Range: status %d", answer.StatusCode)
+	if got := do(t, s, "GET", "If-Match: "+f.SHA1, "Range: bytes=0-9"); got.status != http.StatusPartialContent {
+		t.Errorf("If-Match and Range: status %d", got.status)
 	}
-	if answer, _ := do(t, s, "GET", "If-Match: x", "If-Match: "+f.SHA1); answer.StatusCode != http.StatusOK {
-		t.Errorf("If-Match in two lines: status %d", answer.StatusCode)
+	if got := do(t, s, "GET", "If-Match: x", "If-Match: "+f.SHA1); got.status != http.StatusOK {
+		t.Errorf("If-Match in two lines: status %d", got.status)
 	}
 }
 
@@ -275,18 +281,18 @@ func TestIfRange(t *testing.T) {
 		f.SHA1: 200, `W/"` + f.SHA1 + `"`: 200, "*": 200, `"x", "` + f.SHA1 + `"`: 200, "": 200, strings.ToUpper(`"` + f.SHA1 + `"`): 200,
 		"Sat, 31 Jan 2026 10:59:59 GMT": 200, "Friday, 01-Jan-99 00:00:00 GMT": 200, "yesterday": 200, "2100-01-01T00:00:00Z": 200,
 	} {
-		if answer, _ := do(t, s, "GET", "If-Range: "+value, "Range: bytes=0-9"); answer.StatusCode != status {
-			t.Errorf("If-Range %q: status %d, want %d", value, answer.StatusCode, status)
+		if got := do(t, s, "GET", "If-Range: "+value, "Range: bytes=0-9"); got.status != status {
+			t.Errorf("If-Range %q: status %d, want %d", value, got.status, status)
 		}
 	}
-	if answer, _ := do(t, s, "GET", `If-Range: "`+f.SHA1+`"`); answer.StatusCode != http.StatusOK {
-		t.Errorf("If-Range without Range: status %d", answer.StatusCode)
+	if got := do(t, s, "GET", `If-Range: "`+f.SHA1+`"`); got.status != http.StatusOK {
+		t.Errorf("If-Range without Range: status %d", got.status)
 	}
-	if answer, _ := do(t, s, "GET", `If-Range: "`+f.SHA1+`"`, "Range: bytes=9-1"); answer.StatusCode != http.StatusRequestedRangeNotSatisfiable {
-		t.Errorf("bad Range that applies: status %d", answer.StatusCode)
+	if got := do(t, s, "GET", `If-Range: "`+f.SHA1+`"`, "Range: bytes=9-1"); got.status != http.StatusRequestedRangeNotSatisfiable {
+		t.Errorf("bad Range that applies: status %d", got.status)
 	}
-	if answer, _ := do(t, s, "GET", "If-Range: x", "Range: bytes=9-1"); answer.StatusCode != http.StatusOK {
-		t.Errorf("bad Range that does not apply: status %d", answer.StatusCode)
+	if got := do(t, s, "GET", "If-Range: x", "Range: bytes=9-1"); got.status != http.StatusOK {
+		t.Errorf("bad Range that does not apply: status %d", got.status)
 	}
 }
 
@@ -313,11 +319,11 @@ func TestFileNames(t *testing.T) {
 	} {
 		f := fileOf(t, name, []byte("x"))
 		s := serve(t, f, download.Options{})
-		answer, _ := do(t, s, "GET")
-		if diff := cmp.Diff(want, answer.Header.Get("Content-Disposition")); diff != "" {
+		got := do(t, s, "GET")
+		if diff := cmp.Diff(want, got.header.Get("Content-Disposition")); diff != "" {
 			t.Errorf("name %q (-want +got):\n%s", name, diff)
 		}
-		if _, params, err := mime.ParseMediaType(answer.Header.Get("Content-Disposition")); name == "日本 (1).bin" && (err != nil || params["filename"] != name) {
+		if _, params, err := mime.ParseMediaType(got.header.Get("Content-Disposition")); name == "日本 (1).bin" && (err != nil || params["filename"] != name) {
 			t.Errorf("name %q reads back as %q, %v", name, params["filename"], err)
 		}
 	}
@@ -389,11 +395,11 @@ func TestProgress(t *testing.T) {
 			defer mu.Unlock()
 			sent = append(sent, n)
 		}})
-		_, body := do(t, s, "GET", test.lines...)
+		got := do(t, s, "GET", test.lines...)
 		s.Close() // the handler has returned
 		mu.Lock()
-		if len(sent) == 0 || len(sent) > test.calls || len(sent) < test.calls-2 || sent[len(sent)-1] != int64(len(body)) {
-			t.Errorf("%s: %d bytes, progress %v", name, len(body), sent)
+		if len(sent) == 0 || len(sent) > test.calls || len(sent) < test.calls-2 || sent[len(sent)-1] != int64(len(got.body)) {
+			t.Errorf("%s: %d bytes, progress %v", name, len(got.body), sent)
 		}
 		for i := 1; i < len(sent); i++ {
 			if sent[i] <= sent[i-1] {
@@ -401,8 +407,8 @@ func TestProgress(t *testing.T) {
 			}
 		}
 		mu.Unlock()
-		if answer, _ := do(t, serve(t, f, download.Options{Progress: func(int64) { t.Errorf("%s: progress of a HEAD", name) }}), "HEAD"); answer.StatusCode != http.StatusOK {
-			t.Error(answer.Status)
+		if got := do(t, serve(t, f, download.Options{Progress: func(int64) { t.Errorf("%s: progress of a HEAD", name) }}), "HEAD"); got.status != http.StatusOK {
+			t.Error(got.status)
 		}
 	}
 }
@@ -533,7 +539,7 @@ func TestKernelCanTakeOver(t *testing.T) {
 	}{
 		"whole": {"X: y", 20 << 20, 0},
 		"range": {"Range: bytes=1000-", 20<<20 - 1000, 0},
-		"parts": {"Range: bytes=0-999,1000-1999", 2000, int64(len(head("0-999"))+len("\r\n"+head("1000-1999")+"\r\n--THIS_STRING_SEPARATES_MULTIPART--"))},
+		"parts": {"Range: bytes=0-999,1000-1999", 2000, int64(len(head("0-999")) + len("\r\n"+head("1000-1999")+"\r\n--THIS_STRING_SEPARATES_MULTIPART--"))},
 	} {
 		seen := make(chan *spy, 1)
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -543,9 +549,7 @@ func TestKernelCanTakeOver(t *testing.T) {
 			}
 			seen <- spy
 		}))
-		if answer, body := do(t, s, "GET", test.line); answer.ContentLength != int64(len(body)) {
-			t.Errorf("%s: %d bytes, announced %d", name, len(body), answer.ContentLength)
-		}
+		do(t, s, "GET", test.line)
 		if got := <-seen; got.fromFile != test.fromFile || got.copied != test.copied {
 			t.Errorf("%s: %d bytes by the file and %d by copying, want %d and %d", name, got.fromFile, got.copied, test.fromFile, test.copied)
 		}
@@ -564,14 +568,14 @@ func TestServeMD5Sum(t *testing.T) {
 	} {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { download.ServeMD5Sum(w, r, name, "0cc1") }))
 		for _, method := range []string{"GET", "HEAD"} {
-			answer, body := do(t, s, method, "Range: bytes=0-1", "If-Match: x")
+			got := do(t, s, method, "Range: bytes=0-1", "If-Match: x")
 			want := map[string]string{"Content-Type": "text/plain", "Content-Length": strconv.Itoa(len(test.body)), "X-Content-Type-Options": "nosniff"}
 			if test.disposition != "" {
 				want["Content-Disposition"] = test.disposition
 			}
-			wantHeader(t, answer.Header, want)
-			if answer.StatusCode != http.StatusOK || method == "GET" && string(body) != test.body {
-				t.Errorf("%s %s: status %d, body %q", method, name, answer.StatusCode, body)
+			wantHeader(t, got.header, want)
+			if got.status != http.StatusOK || method == "GET" && string(got.body) != test.body {
+				t.Errorf("%s %s: status %d, body %q", method, name, got.status, got.body)
 			}
 		}
 		s.Close()

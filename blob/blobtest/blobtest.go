@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -88,22 +89,22 @@ func DigestOf(content []byte) blob.Digest {
 }
 
 // Put commits the content or fails the test.
-func Put(t testing.TB, s blob.Store, content []byte) blob.Digest {
-	t.Helper()
-	u, err := s.Create(t.Context())
+func Put(tb testing.TB, s blob.Store, content []byte) blob.Digest {
+	tb.Helper()
+	u, err := s.Create(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer u.Abort()
 	if n, err := io.Copy(u, bytes.NewReader(content)); err != nil || n != int64(len(content)) {
-		t.Fatalf("wrote %d of %d bytes: %v", n, len(content), err)
+		tb.Fatalf("wrote %d of %d bytes: %v", n, len(content), err)
 	}
-	digest, err := u.Commit(t.Context())
+	digest, err := u.Commit(tb.Context())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if diff := cmp.Diff(DigestOf(content), digest); diff != "" {
-		t.Fatalf("digest (-want +got):\n%s", diff)
+		tb.Fatalf("digest (-want +got):\n%s", diff)
 	}
 	return digest
 }
@@ -471,110 +472,120 @@ func sweep(t *testing.T, s blob.Store, clock *Clock) {
 	}
 }
 
-// commitAgainstRemoval lets uploads of one content race with its removal. A row
-// that was inserted behind a commit must find its bytes, always.
+// commitAgainstRemoval lets uploads of one content race with its removal, while
+// the grace time runs out again and again. A row that is inserted behind a commit,
+// within the grace time, must find its bytes.
 func commitAgainstRemoval(t *testing.T, s blob.Store, clock *Clock) {
 	content := sample(2000, 8)
 	sum := DigestOf(content).SHA256
-	var rows struct {
-		sync.Mutex
-		n int
+	var (
+		grace sync.RWMutex // held by those who count on the grace time
+		rows  atomic.Int32
+	)
+	upload := func() error {
+		u, err := s.Create(t.Context())
+		if err != nil {
+			return err
+		}
+		defer u.Abort()
+		if _, err := u.Write(content); err != nil {
+			return err
+		}
+		grace.RLock()
+		_, err = u.Commit(t.Context())
+		rows.Add(1)
+		grace.RUnlock()
+		defer rows.Add(-1)
+		if err != nil {
+			return err
+		}
+		if got, err := read(t.Context(), s, sum); err != nil || !bytes.Equal(got, content) {
+			return fmt.Errorf("the bytes of a row are lost: %d bytes, %w", len(got), err)
+		}
+		return nil
 	}
-	stillUsed := func() (bool, error) {
-		rows.Lock()
-		defer rows.Unlock()
-		return rows.n > 0, nil
-	}
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
+	done := make(chan struct{})
+	var removed int
+	var remover, uploads sync.WaitGroup
+	remover.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			grace.Lock()
+			clock.Advance(Grace)
+			grace.Unlock()
+			gone, err := s.Remove(t.Context(), sum, func() (bool, error) { return rows.Load() > 0, nil })
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if gone {
+				removed++
+			}
+		}
+	})
+	for range 3 {
+		uploads.Go(func() {
 			for range 25 {
-				u, err := s.Create(t.Context())
-				if err != nil {
+				if err := upload(); err != nil {
 					t.Error(err)
 					return
-				}
-				_, err = u.Write(content)
-				if err == nil {
-					_, err = u.Commit(t.Context())
-				}
-				u.Abort()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				rows.Lock()
-				rows.n++
-				rows.Unlock()
-				if got, err := read(t.Context(), s, sum); err != nil || !bytes.Equal(got, content) {
-					t.Errorf("the bytes of a row are lost: %d bytes, %v", len(got), err)
-				}
-				rows.Lock()
-				rows.n--
-				rows.Unlock()
-				if _, err := s.Remove(t.Context(), sum, stillUsed); err != nil {
-					t.Error(err)
 				}
 			}
 		})
 	}
-	all.Wait()
-	clock.Advance(Grace)
-	if gone, err := s.Remove(t.Context(), sum, stillUsed); !gone || err != nil {
-		t.Errorf("remove at the end: %v, %v", gone, err)
+	uploads.Wait()
+	close(done)
+	remover.Wait()
+	if removed == 0 {
+		t.Error("the test is too tame: nothing was removed")
 	}
 }
 
-// likeAMap compares a store with a map of contents over random histories.
+// likeAMap compares a store with a map of contents over random histories. The
+// store goes on from one to the next: each may be short.
 func likeAMap(t *testing.T, s blob.Store, clock *Clock) {
 	stored := map[string][]byte{}
-	touched := map[string]time.Time{}
+	committed := map[string]time.Time{}
+	put := func(r *rapid.T) {
+		size := rapid.SampledFrom([]int{0, 1, 5000, 20_000}).Draw(r, "size")
+		content := sample(size, rapid.ByteRange(0, 1).Draw(r, "seed"))
+		digest := Put(t, s, content)
+		stored[digest.SHA256], committed[digest.SHA256] = content, clock.Now()
+	}
+	remove := func(r *rapid.T) {
+		if len(stored) == 0 {
+			return
+		}
+		sum := rapid.SampledFrom(sortedKeys(stored)).Draw(r, "sum")
+		used := rapid.Bool().Draw(r, "used")
+		gone, err := s.Remove(t.Context(), sum, func() (bool, error) { return used, nil })
+		want := !used && clock.Now().Sub(committed[sum]) >= Grace
+		if gone != want || err != nil {
+			r.Fatalf("remove, used %v: %v, %v; want %v", used, gone, err, want)
+		}
+		if gone {
+			delete(stored, sum)
+		}
+	}
+	wait := func(r *rapid.T) {
+		clock.Advance(time.Duration(rapid.IntRange(1, 50).Draw(r, "minutes")) * time.Minute)
+	}
+	steps := map[string]func(*rapid.T){"put": put, "remove": remove, "wait": wait}
+
 	rapid.Check(t, func(r *rapid.T) {
-		r.Repeat(map[string]func(*rapid.T){
-			"put": func(r *rapid.T) {
-				content := sample(rapid.SampledFrom([]int{0, 1, 5000, 20_000}).Draw(r, "size"), rapid.ByteRange(0, 1).Draw(r, "seed"))
-				digest := Put(t, s, content)
-				stored[digest.SHA256], touched[digest.SHA256] = content, clock.Now()
-			},
-			"abort": func(r *rapid.T) {
-				u, err := s.Create(t.Context())
-				if err != nil {
-					r.Fatal(err)
-				}
-				if _, err := u.Write(sample(rapid.IntRange(0, 5000).Draw(r, "size"), 9)); err != nil {
-					r.Fatal(err)
-				}
-				u.Abort()
-			},
-			"wait": func(r *rapid.T) {
-				clock.Advance(time.Duration(rapid.IntRange(0, 50).Draw(r, "minutes")) * time.Minute)
-			},
-			"remove": func(r *rapid.T) {
-				if len(stored) == 0 {
-					return
-				}
-				sums := sortedKeys(stored)
-				sum := rapid.SampledFrom(sums).Draw(r, "sum")
-				used := rapid.Bool().Draw(r, "used")
-				gone, err := s.Remove(t.Context(), sum, func() (bool, error) { return used, nil })
-				want := !used && clock.Now().Sub(touched[sum]) >= Grace
-				if gone != want || err != nil {
-					r.Fatalf("remove, used %v: %v, %v; want %v", used, gone, err, want)
-				}
-				if gone {
-					delete(stored, sum)
-				}
-			},
-			"": func(r *rapid.T) {
-				wantSums(t, s, sortedKeys(stored)...)
-				for sum, content := range stored {
-					if got, err := read(t.Context(), s, sum); err != nil || !bytes.Equal(got, content) {
-						r.Fatalf("content %s: %d bytes, %v", sum, len(got), err)
-					}
-					break // one a step is enough
-				}
-			},
-		})
+		for _, step := range rapid.SliceOfN(rapid.SampledFrom([]string{"put", "remove", "remove", "wait"}), 1, 5).Draw(r, "history") {
+			steps[step](r)
+		}
+		wantSums(t, s, sortedKeys(stored)...)
+		for sum, content := range stored {
+			if got, err := read(t.Context(), s, sum); err != nil || !bytes.Equal(got, content) {
+				r.Fatalf("content %s: %d bytes, %v", sum, len(got), err)
+			}
+		}
 	})
 }
 

@@ -39,10 +39,19 @@ const (
 	fileMode = 0o640
 )
 
-// Options of a store. The zero value of Grace is blob.DefaultGrace.
+// DefaultReserve is the reserve of a store that is not told another.
+const DefaultReserve = 64 << 20
+
+// Options of a store.
 type Options struct {
-	// Grace is how long after its last commit a content cannot be removed.
+	// Grace is how long after its last commit a content cannot be removed. Zero
+	// stands for blob.DefaultGrace.
 	Grace time.Duration
+
+	// Reserve is how many bytes of the disk uploads leave free for others, above
+	// all for the database: the store is full when it comes to them. Zero stands
+	// for DefaultReserve.
+	Reserve int64
 
 	// Now is the clock, time.Now outside tests.
 	Now func() time.Time
@@ -50,9 +59,10 @@ type Options struct {
 
 // A Store is a directory of contents.
 type Store struct {
-	root  string
-	grace time.Duration
-	now   func() time.Time
+	root    string
+	grace   time.Duration
+	reserve int64
+	now     func() time.Time
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -65,7 +75,7 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("artifact store: %w", err)
 	}
-	s := &Store{root: root, grace: cmp.Or(o.Grace, blob.DefaultGrace), now: o.Now}
+	s := &Store{root: root, grace: cmp.Or(o.Grace, blob.DefaultGrace), reserve: cmp.Or(o.Reserve, DefaultReserve), now: o.Now}
 	for _, sub := range []string{"", tmpDir, lockDir} {
 		if err := os.MkdirAll(filepath.Join(root, sub), dirMode); err != nil {
 			return nil, fmt.Errorf("artifact store: %w; make the directory writable for this user", err)
@@ -235,10 +245,10 @@ func (s *Store) walk(after string, visit func(path, sha256 string) error) error 
 }
 
 // names returns the sorted hex names in a directory from the given one on.
-// A directory that is not there has none.
+// What is not there, or no directory, has none.
 func names(dir, from string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
 		return nil, err
 	}
 	var found []string
@@ -271,6 +281,19 @@ func flock(f *os.File, how int) error {
 			return err
 		}
 	}
+}
+
+// room returns ENOSPC unless n more bytes leave the reserve free.
+func (s *Store) room(n int) error {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(s.root, &disk); err != nil {
+		return fmt.Errorf("free space of %s: %w", s.root, err)
+	}
+	free := disk.Bavail * uint64(disk.Bsize)
+	if free < uint64(s.reserve)+uint64(n) {
+		return fmt.Errorf("%s has %d bytes free, of which %d are reserved: %w", s.root, free, s.reserve, syscall.ENOSPC)
+	}
+	return nil
 }
 
 func (s *Store) path(elements ...string) string {

@@ -25,10 +25,15 @@ type upload struct {
 	moved  bool            // file stands at its final place
 	hashes *blob.Hashes
 	err    error // the first of a write; it ends the upload
+
+	unchecked int // bytes written since the disk was last asked for room
 }
 
 // Create implements blob.Store.
 func (s *Store) Create(ctx context.Context) (blob.Upload, error) {
+	if err := s.room(0); err != nil {
+		return nil, unavailable(err)
+	}
 	for {
 		f, err := os.CreateTemp(s.path(tmpDir), "upload-*")
 		if err != nil {
@@ -61,6 +66,13 @@ func hold(f *os.File) (bool, error) {
 func (u *upload) Write(p []byte) (int, error) {
 	if err := u.ready(); err != nil {
 		return 0, err
+	}
+	if u.unchecked += len(p); u.unchecked >= chunk {
+		if err := u.store.room(u.unchecked); err != nil {
+			u.err = unavailable(err)
+			return 0, u.err
+		}
+		u.unchecked = 0
 	}
 	n, err := u.hashes.WriteTo(u.file, p)
 	if err != nil {
