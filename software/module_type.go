@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"reflect"
 
 	"github.com/otaria/otaria/caller"
 	"github.com/otaria/otaria/fault"
@@ -35,6 +34,14 @@ type ModuleTypeStore interface {
 	// ModuleType returns one, soft-deleted or not, or fault.NotFound.
 	ModuleType(ctx context.Context, t tenant.ID, id ModuleTypeID) (*ModuleType, error)
 
+	// ModuleTypesByKey returns the module types that have one of the keys,
+	// soft-deleted ones among them.
+	ModuleTypesByKey(ctx context.Context, t tenant.ID, keys []string) (map[string]ModuleType, error)
+
+	// ModuleTypesByID returns the module types that have one of the ids,
+	// soft-deleted ones among them, in order of id.
+	ModuleTypesByID(ctx context.Context, t tenant.ID, ids []ModuleTypeID) ([]ModuleType, error)
+
 	// CreateModuleTypes adds all or none, and sets their ids; fault.Exists when a key or name is taken.
 	CreateModuleTypes(ctx context.Context, t tenant.ID, types []ModuleType) error
 
@@ -45,7 +52,7 @@ type ModuleTypeStore interface {
 	// DeleteModuleType removes the type, or marks it deleted when a module or a
 	// set type uses it. One that is marked already stays so; fault.NotFound for
 	// one that is not there.
-	DeleteModuleType(ctx context.Context, t tenant.ID, id ModuleTypeID) error
+	DeleteModuleType(ctx context.Context, t tenant.ID, id ModuleTypeID, by caller.Stamps) error
 }
 
 // Deleted says which soft-deleted entities a list shows.
@@ -73,14 +80,22 @@ func (s *Service) ModuleType(ctx context.Context, id ModuleTypeID) (*ModuleType,
 func (s *Service) CreateModuleTypes(ctx context.Context, types []ModuleType) error {
 	var v freetext.Violations
 	for i := range types {
-		t, at := &types[i], fmt.Sprintf("create[%d].", i)
-		t.Key, t.Name = freetext.Trim(t.Key), freetext.Trim(t.Name)
-		v.Text(at+"key", t.Key, 1, 64)
-		v.Text(at+"name", t.Name, 1, 128)
-		v.OptionalText(at+"description", t.Description, 0, 512)
-		v.OptionalText(at+"colour", t.Colour, 0, 16)
-		v.Number(at+"maxAssignments", int64(t.MaxAssignments), 1, math.MaxInt32)
-		v.Number(at+"minArtifacts", int64(t.MinArtifacts), 0, math.MaxInt32)
+		t, at := &types[i], fmt.Sprintf("create.create[%d].", i)
+		v.Text(at+"key", t.Key, 1, maxKey)
+		v.Text(at+"name", t.Name, 1, maxName)
+		v.OptionalText(at+"description", t.Description, 0, maxDescription)
+		v.OptionalText(at+"colour", t.Colour, 0, maxColour)
+	}
+	if err := v.Err(); err != nil {
+		return err
+	}
+	for i := range types {
+		t := &types[i]
+		t.Key, t.Name, t.Description, t.Colour = freetext.Trim(t.Key), freetext.Trim(t.Name), trimmed(t.Description), trimmed(t.Colour)
+		v.Length("key", t.Key, 1, maxKey)
+		v.Length("name", t.Name, 1, maxName)
+		v.Number("maxAssignments", int64(t.MaxAssignments), 1, math.MaxInt32)
+		v.Number("minArtifacts", int64(t.MinArtifacts), 0, math.MaxInt32)
 		t.Stamps = caller.Stamp(ctx, s.Now())
 	}
 	if err := v.Err(); err != nil {
@@ -92,19 +107,17 @@ func (s *Service) CreateModuleTypes(ctx context.Context, types []ModuleType) err
 // UpdateModuleType changes description and colour; nil leaves one as it is.
 func (s *Service) UpdateModuleType(ctx context.Context, id ModuleTypeID, description, colour *string) (*ModuleType, error) {
 	var v freetext.Violations
-	v.OptionalText("update.description", description, 0, 512)
-	v.OptionalText("update.colour", colour, 0, 16)
+	v.OptionalText("update.update.description", description, 0, maxDescription)
+	v.OptionalText("update.update.colour", colour, 0, maxColour)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
 	return s.Store.UpdateModuleType(ctx, caller.From(ctx).Tenant, id, func(t *ModuleType) error {
 		if t.Deleted {
-			return fault.SoftDeleted("SoftwareModuleType", id)
+			return fault.SoftDeleted("SoftwareModuleType", int64(id))
 		}
-		before := *t
-		replace(&t.Description, description)
-		replace(&t.Colour, colour)
-		if !reflect.DeepEqual(before, *t) {
+		changed := setText(&t.Description, trimmed(description))
+		if setText(&t.Colour, trimmed(colour)) || changed {
 			t.Touch(ctx, s.Now())
 		}
 		return nil
@@ -113,12 +126,9 @@ func (s *Service) UpdateModuleType(ctx context.Context, id ModuleTypeID, descrip
 
 // DeleteModuleType deletes a module type, softly when it is in use.
 func (s *Service) DeleteModuleType(ctx context.Context, id ModuleTypeID) error {
-	return s.Store.DeleteModuleType(ctx, caller.From(ctx).Tenant, id)
-}
-
-// replace sets what was given and leaves the rest as it is.
-func replace(field **string, given *string) {
-	if given != nil {
-		*field = given
+	err := s.Store.DeleteModuleType(ctx, caller.From(ctx).Tenant, id, caller.Stamp(ctx, s.Now()))
+	if fault.Is(err, fault.NotFound) {
+		return missing("SoftwareModuleType", decimal(id))
 	}
+	return err
 }

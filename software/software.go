@@ -43,4 +43,10 @@ type Settings interface {
 // Store is what software needs kept, declared piece by piece beside what needs it.
 type Store interface {
 	ModuleTypeStore
+	ModuleStore
+	ArtifactStore
+	SetTypeStore
+	SetStore
+	TagStore
+	ChunkStore
 }

@@ -86,6 +86,32 @@ func moduleType(ctx context.Context, q querier, t tenant.ID, id software.ModuleT
 	return m, err
 }
 
+// ModuleTypesByKey implements software.ModuleTypeStore.
+func (s Software) ModuleTypesByKey(ctx context.Context, t tenant.ID, keys []string) (map[string]software.ModuleType, error) {
+	found := map[string]software.ModuleType{}
+	param, err := textList(keys)
+	if err != nil {
+		return nil, err
+	}
+	err = s.DB.view(ctx, func(q querier) error {
+		list, err := all(ctx, q, scanModuleType, "SELECT "+moduleTypeRow+" FROM software_module_type e WHERE e.tenant_id = $1 AND e.key IN (SELECT k.v FROM "+s.DB.texts("$2", "k")+")", t, param)
+		for _, m := range list {
+			found[m.Key] = m
+		}
+		return err
+	})
+	return found, err
+}
+
+// ModuleTypesByID implements software.ModuleTypeStore.
+func (s Software) ModuleTypesByID(ctx context.Context, t tenant.ID, ids []software.ModuleTypeID) (list []software.ModuleType, err error) {
+	err = s.DB.view(ctx, func(q querier) error {
+		list, err = all(ctx, q, scanModuleType, "SELECT "+moduleTypeRow+" FROM software_module_type e WHERE e.tenant_id = $1 AND e.id IN (SELECT i.id FROM "+s.DB.ids("$2", "i")+") ORDER BY e.id", t, idList(ids))
+		return err
+	})
+	return list, err
+}
+
 // CreateModuleTypes implements software.ModuleTypeStore.
 func (s Software) CreateModuleTypes(ctx context.Context, t tenant.ID, types []software.ModuleType) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
@@ -94,11 +120,8 @@ func (s Software) CreateModuleTypes(ctx context.Context, t tenant.ID, types []so
 			id, err := tx.insert(ctx, `INSERT INTO software_module_type (tenant_id, key, name, description, colour, min_artifacts, max_assignments, created_by, created_at, modified_by, modified_at)
 				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8, $9) RETURNING id`,
 				t, m.Key, m.Name, m.Description, m.Colour, m.MinArtifacts, m.MaxAssignments, m.CreatedBy, m.CreatedAt.UnixMilli())
-			if s.DB.classify(err) == failureDuplicate {
-				return fault.Wrap(fault.Exists, err, "A software module type with the key %q or the name %q exists already.", m.Key, m.Name)
-			}
 			if err != nil {
-				return err
+				return tx.taken(err, "There is a software module type with the key %q or the name %q already; those of deleted types stay taken, too.", m.Key, m.Name)
 			}
 			m.ID = software.ModuleTypeID(id)
 			tx.record(softwareChanged(t, "moduletype", id, m.CreatedAt))
@@ -135,24 +158,30 @@ func (s Software) UpdateModuleType(ctx context.Context, t tenant.ID, id software
 }
 
 // DeleteModuleType implements software.ModuleTypeStore.
-func (s Software) DeleteModuleType(ctx context.Context, t tenant.ID, id software.ModuleTypeID) error {
+func (s Software) DeleteModuleType(ctx context.Context, t tenant.ID, id software.ModuleTypeID, by caller.Stamps) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
 		m, err := moduleType(ctx, tx, t, id, s.DB.forUpdate)
 		if err != nil || m.Deleted {
 			return err
 		}
-		var used bool
-		if err := tx.row(ctx, "SELECT EXISTS (SELECT 1 FROM software_module WHERE type_id = $1) OR EXISTS (SELECT 1 FROM distribution_set_type_module WHERE module_type_id = $1)", int64(id)).Scan(&used); err != nil {
+		used, err := exists(ctx, tx, "software_module WHERE type_id = $1 UNION ALL SELECT 1 FROM distribution_set_type_module WHERE module_type_id = $1", int64(id))
+		if err != nil {
 			return err
 		}
-		statement := "DELETE FROM software_module_type WHERE tenant_id = $1 AND id = $2"
-		if used {
-			statement = "UPDATE software_module_type SET deleted = TRUE WHERE tenant_id = $1 AND id = $2"
-		}
-		if _, err := tx.exec(ctx, statement, t, int64(id)); err != nil {
-			return err
-		}
-		tx.record(softwareChanged(t, "moduletype", int64(id), m.ModifiedAt))
-		return nil
+		return remove(ctx, tx, t, "software_module_type", "moduletype", int64(id), used, by)
 	})
+}
+
+// remove deletes a row, or marks it deleted when something still needs it.
+func remove(ctx context.Context, tx *Tx, t tenant.ID, table, what string, id int64, needed bool, by caller.Stamps) (err error) {
+	if needed {
+		_, err = tx.exec(ctx, "UPDATE "+table+" SET deleted = TRUE, modified_by = $3, modified_at = $4 WHERE tenant_id = $1 AND id = $2", t, id, by.ModifiedBy, by.ModifiedAt.UnixMilli())
+	} else {
+		_, err = tx.exec(ctx, "DELETE FROM "+table+" WHERE tenant_id = $1 AND id = $2", t, id)
+	}
+	if err != nil {
+		return err
+	}
+	tx.changed(t, what, id, by.ModifiedAt)
+	return nil
 }

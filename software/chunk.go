@@ -1,0 +1,29 @@
+package software
+
+import (
+	"context"
+
+	"github.com/otaria/otaria/tenant"
+)
+
+// A Chunk is one module of a set as a device is told of it.
+type Chunk struct {
+	Module    ModuleID
+	TypeKey   string
+	Name      string
+	Version   string
+	Encrypted bool
+	Artifacts []Artifact        // in order of id
+	Metadata  []ModuleMetadatum // what targets may see, by key; at most MaxVisibleMetadata
+}
+
+// MaxVisibleMetadata is how many entries of a module's metadata a device is
+// told (update-domain 1.4).
+const MaxVisibleMetadata = 50
+
+// ChunkStore reads what a device installs.
+type ChunkStore interface {
+	// Chunks returns the modules of a set in order of id, in a fixed number of
+	// statements. A set that is not there has none.
+	Chunks(ctx context.Context, t tenant.ID, id SetID) ([]Chunk, error)
+}
