@@ -441,17 +441,26 @@ func TestBrokenOff(t *testing.T) {
 		c, err := open()
 		return &truncated{c, 100_000}, err
 	}
-	s = serve(t, shrinking, download.Options{Broken: func(sent int64, _ error) { broken <- sent }})
-	answer, err := s.Client().Get(s.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if n, err := io.Copy(io.Discard, answer.Body); !errors.Is(err, io.ErrUnexpectedEOF) || n != 100_000 {
-		t.Errorf("read %d bytes, %v", n, err)
-	}
-	if sent := <-broken; sent != 100_000 {
-		t.Errorf("broken off after %d bytes", sent)
+	for _, protocol := range []string{"HTTP/1.1", "HTTP/2.0"} {
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := download.Serve(w, r, shrinking, download.Options{Broken: func(sent int64, _ error) { broken <- sent }}); err != nil {
+				t.Error(err)
+			}
+		}))
+		s.EnableHTTP2 = protocol == "HTTP/2.0"
+		s.StartTLS()
+		defer s.Close()
+		answer, err := s.Client().Get(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if n, err := io.Copy(io.Discard, answer.Body); answer.Proto != protocol || !errors.Is(err, io.ErrUnexpectedEOF) || n != 100_000 {
+			t.Errorf("%s: read %d bytes, %v", answer.Proto, n, err)
+		}
+		if sent := <-broken; sent != 100_000 {
+			t.Errorf("%s: broken off after %d bytes", protocol, sent)
+		}
 	}
 }
 
@@ -611,6 +620,38 @@ func FuzzParseRanges(f *testing.F) {
 		}
 		if again, ok := download.ParseRanges(canonical, size); !ok || !cmp.Equal(spans, again) {
 			t.Fatalf("%q of %d: %v reads back as %v", header, size, spans, again)
+		}
+	})
+}
+
+func FuzzContentDisposition(f *testing.F) {
+	for _, name := range []string{"fw.bin", "a;b", `q"\`, "ü", "日本", "\x00", "\xff", "a\r\nSet-Cookie: b", strings.Repeat("[", 100)} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		value, err := download.ContentDisposition(name)
+		if err != nil {
+			if !strings.ContainsAny(name, "\r\n") {
+				t.Fatalf("%q: %v", name, err)
+			}
+			return
+		}
+		for i := range len(value) {
+			if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+				t.Fatalf("%q: control character in %q", name, value)
+			}
+		}
+		rest, ok := strings.CutPrefix(value, "attachment;filename")
+		if !ok || len(value) > 1000 {
+			t.Fatalf("%q: %q", name, value)
+		}
+		if quoted, ok := strings.CutPrefix(rest, `="`); ok {
+			inside := strings.NewReplacer(`\\`, "", `\"`, "").Replace(strings.TrimSuffix(quoted, `"`))
+			if !strings.HasSuffix(quoted, `"`) || strings.ContainsAny(inside, `"\`) {
+				t.Fatalf("%q: %q does not end where it should", name, value)
+			}
+		} else if strings.ContainsAny(rest[1:], `;,"\<>()[]?/:@=`) && !strings.HasPrefix(rest, "*=") {
+			t.Fatalf("%q: separators without quotes in %q", name, value)
 		}
 	})
 }

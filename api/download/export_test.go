@@ -8,3 +8,6 @@ func ParseRanges(header string, size int64) (spans [][2]int64, ok bool) {
 	}
 	return spans, ok
 }
+
+// ContentDisposition is contentDisposition for the fuzz test.
+func ContentDisposition(name string) (string, error) { return contentDisposition(name) }
