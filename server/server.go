@@ -28,6 +28,7 @@ import (
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/identity"
+	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/software"
 	"github.com/otaria/otaria/store"
 	"github.com/otaria/otaria/tenant"
@@ -91,7 +92,11 @@ func Run(ctx context.Context, c Config) (err error) {
 
 	quotas := tenant.DefaultQuotas()
 	now := time.Now
-	tenants := &tenant.Service{Store: store.Tenants{DB: db}, Now: now, Log: c.Log, Shared: db.Shared()}
+	rules := tenant.Rules{CheckQuery: func(text string) error {
+		_, err := query.Parse(text, fleet.TargetFields())
+		return err
+	}}
+	tenants := &tenant.Service{Store: store.Tenants{DB: db}, Now: now, Log: c.Log, Rules: rules, Shared: db.Shared()}
 	users := &identity.Service{Store: store.Accounts{DB: db}, DefaultTenant: DefaultTenant, Now: now}
 	keepFleet, keepDeployment := store.Fleet{DB: db}, store.Deployment{DB: db}
 	visits := &fleet.Visits{Store: keepFleet, Log: c.Log}

@@ -1,9 +1,7 @@
 package tenant
 
 import (
-	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -11,39 +9,51 @@ import (
 	"github.com/otaria/otaria/fault"
 )
 
-// Bounds of every polling interval (device-apis A.13).
+// Bounds of every polling interval and every sleep (spec device-apis A.13).
 const (
 	MinPolling = 30 * time.Second
 	MaxPolling = 24*time.Hour - time.Second
 )
 
 // An Interval is how often a device polls: the base, spread by so many percent
-// up and down.
+// up and down so that a fleet does not come all at once.
 type Interval struct {
-	Base      time.Duration
-	Deviation int // percent, 0 to 99
+	Base      time.Duration // whole seconds
+	Deviation int           // percent, 0 to 99
 }
 
-// Sleep returns the interval with its spread; chance returns numbers in [0, 1).
+// Sleep draws how long a device shall sleep: the base with its spread, within
+// the bounds. chance returns numbers in [0, 1).
 func (i Interval) Sleep(chance func() float64) time.Duration {
-	d := i.Base
-	if i.Deviation > 0 {
-		d = time.Duration(float64(d) * (1 + (2*chance()-1)*float64(i.Deviation)/100))
+	if i.Deviation == 0 {
+		return i.Base
 	}
-	return min(max(d, MinPolling), MaxPolling)
+	spread := (2*chance() - 1) * float64(i.Deviation) / 100
+	return min(max(i.Base+time.Duration(spread*float64(i.Base)), MinPolling), MaxPolling)
 }
 
-// Longest is the interval with its whole spread.
+// Longest is the longest sleep that Sleep can draw.
 func (i Interval) Longest() time.Duration {
-	return i.Base + i.Base*time.Duration(i.Deviation)/100
+	return min(i.Base+i.Base*time.Duration(i.Deviation)/100, MaxPolling)
 }
 
+// NextExpected returns when a device that polled last will have polled again
+// (spec update-domain 5.5).
+func (i Interval) NextExpected(last time.Time) time.Time { return last.Add(i.Longest()) }
+
+// Overdue reports whether a device that polled last should have been heard of
+// since; grace is what it is let off, see Settings.OverdueAfter.
+func (i Interval) Overdue(last, now time.Time, grace time.Duration) bool {
+	return now.Sub(i.NextExpected(last)) > grace
+}
+
+// String returns the interval as ParsePolling reads it.
 func (i Interval) String() string {
-	s := FormatSleep(i.Base)
+	text := FormatSleep(i.Base)
 	if i.Deviation > 0 {
-		s += "~" + strconv.Itoa(i.Deviation) + "%"
+		text += "~" + strconv.Itoa(i.Deviation) + "%"
 	}
-	return s
+	return text
 }
 
 // Polling is how often a tenant's devices poll: the base interval, and others
@@ -55,7 +65,7 @@ type Polling struct {
 
 // A PollingOverride is an interval of its own for the targets that match.
 type PollingOverride struct {
-	Query    string // over targets, not checked here
+	Query    string // over targets; Rules.CheckQuery says whether it is right
 	Interval Interval
 }
 
@@ -67,6 +77,7 @@ func (p Polling) At(n int) Interval {
 	return p.Overrides[n-1].Interval
 }
 
+// String returns the plan as ParsePolling reads it.
 func (p Polling) String() string {
 	var b strings.Builder
 	b.WriteString(p.Base.String())
@@ -76,121 +87,71 @@ func (p Polling) String() string {
 	return b.String()
 }
 
-// ParsePolling reads "INTERVAL[, <query> -> INTERVAL]*", an INTERVAL being a
-// duration of ParseDuration with an optional ~NN%. Commas in parentheses and
-// quotes of a query do not end it. The error is a fault.ConfigValue.
+// ParsePolling reads "INTERVAL[, <query> -> INTERVAL]*" (spec device-apis A.13).
+// An INTERVAL is a duration of ParseDuration with an optional deviation, ~N% or
+// ~NN%, within the bounds; fractions of a second are dropped.
+//
+// A query goes up to its arrow, so that it may have commas anywhere (they are
+// its "or") but no arrow, not even in quotes. The error is a fault: ConfigValue,
+// or QuerySyntax where a query is empty.
 func ParsePolling(text string) (Polling, error) {
-	parts := splitPolling(text)
-	base, err := parseInterval(parts[0])
-	if err != nil {
-		return Polling{}, fault.Wrap(fault.ConfigValue, err, "pollingTime %q: %v", text, err)
+	base, rest, more := strings.Cut(text, ",")
+	var p Polling
+	var err error
+	if p.Base, err = parseInterval(base); err != nil {
+		return Polling{}, err
 	}
-	p := Polling{Base: base}
-	for _, part := range parts[1:] {
-		query, interval, ok := strings.Cut(part, "->")
-		if !ok || strings.TrimSpace(query) == "" {
-			return Polling{}, fault.New(fault.ConfigValue, "pollingTime %q: %q is not of the form <query> -> <interval>.", text, strings.TrimSpace(part))
+	for more {
+		query, tail, ok := strings.Cut(rest, "->")
+		query = strings.TrimSpace(query)
+		if !ok {
+			return Polling{}, fault.New(fault.ConfigValue, "The setting %q cannot be read at %s: behind the comma belongs an override such as group==Europe -> 00:01:00.", KeyPollingTime, quote(query))
 		}
-		i, err := parseInterval(interval)
-		if err != nil {
-			return Polling{}, fault.Wrap(fault.ConfigValue, err, "pollingTime %q: %v", text, err)
+		if query == "" {
+			return Polling{}, fault.New(fault.QuerySyntax, "The setting %q has an override without a query: before the arrow belongs one that says which targets it is for, such as group==Europe.", KeyPollingTime)
 		}
-		p.Overrides = append(p.Overrides, PollingOverride{strings.TrimSpace(query), i})
+		var interval string
+		interval, rest, more = strings.Cut(tail, ",")
+		o := PollingOverride{Query: query}
+		if o.Interval, err = parseInterval(interval); err != nil {
+			return Polling{}, err
+		}
+		p.Overrides = append(p.Overrides, o)
 	}
 	return p, nil
 }
 
-// splitPolling splits at the commas that stand after an interval: those outside
-// of parentheses and quotes whose part is complete.
-func splitPolling(text string) []string {
-	var parts []string
-	depth, from := 0, 0
-	var quoted byte
-	for i := range len(text) {
-		c := text[i]
-		switch {
-		case quoted != 0:
-			if c == quoted && text[i-1] != '\\' {
-				quoted = 0
-			}
-		case c == '"' || c == '\'':
-			quoted = c
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case c == ',' && depth <= 0 && (len(parts) == 0 || strings.Contains(text[from:i], "->")):
-			parts, from = append(parts, text[from:i]), i+1
-		}
-	}
-	return append(parts, text[from:])
-}
-
 func parseInterval(text string) (Interval, error) {
-	base, spread, has := strings.Cut(strings.TrimSpace(text), "~")
+	text = strings.TrimSpace(text)
+	base, deviation, deviates := strings.Cut(text, "~")
 	var i Interval
-	if has {
-		n, ok := strings.CutSuffix(strings.TrimSpace(spread), "%")
-		v, err := strconv.Atoi(n)
-		if !ok || err != nil || len(n) > 2 || v < 0 || n[0] == '+' {
-			return i, fmt.Errorf("%q is no spread such as ~10%%", "~"+spread)
+	if deviates {
+		digits, percent := strings.CutSuffix(deviation, "%")
+		n, err := strconv.ParseUint(digits, 10, 8)
+		if !percent || err != nil || len(digits) > 2 {
+			return Interval{}, fault.New(fault.ConfigValue, "The setting %q has the interval %s, whose deviation is none from ~0%% to ~99%%.", KeyPollingTime, quote(text))
 		}
-		i.Deviation = v
+		i.Deviation = int(n)
 	}
 	d, err := ParseDuration(strings.TrimSpace(base))
 	if err != nil {
-		return i, err
+		return Interval{}, fault.New(fault.ConfigValue, "The setting %q has an interval that cannot be read: %v.", KeyPollingTime, err)
 	}
 	if d < MinPolling || d > MaxPolling {
-		return i, fmt.Errorf("the interval %s is not between %s and %s", strings.TrimSpace(base), FormatSleep(MinPolling), FormatSleep(MaxPolling))
+		return Interval{}, fault.New(fault.ConfigValue, "The setting %q has the interval %s, which is not from %s to %s.", KeyPollingTime, quote(text), FormatSleep(MinPolling), FormatSleep(MaxPolling))
 	}
-	i.Base = d
+	i.Base = d.Truncate(time.Second)
 	return i, nil
 }
 
-// isoDuration is an upper-case ISO-8601 duration of days and smaller.
-var isoDuration = regexp.MustCompile(`^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$`) //nolint:gochecknoglobals // compiled once, never changed
-
-// ParseDuration reads HH:mm:ss, mm:ss or plain seconds, whose parts may exceed
-// 59, or an upper-case ISO-8601 duration such as PT5M.
-func ParseDuration(text string) (time.Duration, error) {
-	bad := fmt.Errorf("%q is no duration: use HH:mm:ss (00:05:00), seconds (300) or ISO-8601 (PT5M)", text)
-	var fields []string
-	var units []time.Duration
-	if strings.HasPrefix(text, "P") {
-		m := isoDuration.FindStringSubmatch(text)
-		if m == nil || text == "P" || strings.HasSuffix(text, "T") {
-			return 0, bad
-		}
-		fields, units = m[1:], []time.Duration{24 * time.Hour, time.Hour, time.Minute, time.Second}
-	} else {
-		fields = strings.Split(text, ":")
-		units = []time.Duration{time.Hour, time.Minute, time.Second}
-		if len(fields) > len(units) || text == "" {
-			return 0, bad
-		}
-		units = units[len(units)-len(fields):]
-	}
-	var d time.Duration
-	for i, f := range fields {
-		if f == "" && strings.HasPrefix(text, "P") {
-			continue
-		}
-		n, err := strconv.ParseUint(f, 10, 31)
-		if err != nil {
-			return 0, errors.Join(bad, err)
-		}
-		d += time.Duration(n) * units[i] //nolint:gosec // 31 bits
-	}
-	return d, nil
-}
-
-// FormatSleep writes a duration as clients read it: HH:mm:ss, below a day.
+// FormatSleep writes a sleep as every client reads it: HH:mm:ss, below a day.
+// Fractions of a second are dropped.
 func FormatSleep(d time.Duration) string {
 	s := int(min(max(d, 0), MaxPolling) / time.Second)
-	b := [8]byte{'0', '0', ':', '0', '0', ':', '0', '0'}
-	for i, v := range [3]int{s / 3600, s / 60 % 60, s % 60} {
-		b[3*i], b[3*i+1] = byte('0'+v/10), byte('0'+v%10) //nolint:gosec // digits
+	text := []byte("00:00:00")
+	for i, n := range [3]int{s / 3600, s / 60 % 60, s % 60} {
+		text[3*i] += byte(n / 10)
+		text[3*i+1] += byte(n % 10)
 	}
-	return string(b[:])
+	return string(text)
 }

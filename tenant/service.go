@@ -63,9 +63,8 @@ type Service struct {
 	Now   func() time.Time
 	Log   *slog.Logger
 
-	// CheckQuery reports whether a query over targets is right; polling
-	// intervals may be chosen by one.
-	CheckQuery func(text string) error
+	// Rules are what settings are checked against.
+	Rules Rules
 
 	// Shared says that other processes may change settings.
 	Shared bool
@@ -139,7 +138,7 @@ func (s *Service) keep(name string, r Record, err error, version uint64) (*Tenan
 	var t *Tenant
 	switch {
 	case err == nil:
-		settings, problems := NewSettings(r)
+		settings, problems := s.Rules.Settings(r)
 		if len(problems) > 0 {
 			s.Log.Warn("stored settings cannot be read; their defaults are used", slog.String("tenant", r.Name), slog.Any("error", errors.Join(problems...)))
 		}
