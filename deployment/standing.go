@@ -66,8 +66,8 @@ func AddressFingerprint(address string) uint64 {
 // It is a signed 32-bit number that defeats caches (device-apis A.3).
 func ChangeToken(id ActionID, revision int64, forcedAt int64, windowOpen bool, now time.Time) int32 {
 	var b [17]byte
-	binary.LittleEndian.PutUint64(b[0:], uint64(id))       //nolint:gosec // bits, not a number
-	binary.LittleEndian.PutUint64(b[8:], uint64(revision)) //nolint:gosec // bits, not a number
+	binary.LittleEndian.PutUint64(b[0:], uint64(id))
+	binary.LittleEndian.PutUint64(b[8:], uint64(revision))
 	if windowOpen {
 		b[16] = 1
 	}
@@ -75,6 +75,6 @@ func ChangeToken(id ActionID, revision int64, forcedAt int64, windowOpen bool, n
 		b[16] |= 2
 	}
 	h := fnv.New32a()
-	_, _ = h.Write(b[:])    // never fails
-	return int32(h.Sum32()) //nolint:gosec // any bits will do
+	_, _ = h.Write(b[:]) // never fails
+	return int32(h.Sum32())
 }

@@ -9,6 +9,8 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // A Kind says what sort of thing went wrong, in words of the domain.
@@ -129,6 +131,20 @@ func Missing(entity string, id any) *Error {
 		Kind:    NotFound,
 		Message: fmt.Sprintf("There is no %s with the identifier %v.", entity, id),
 		Entity:  &Entity{Type: entity, ID: id},
+	}
+}
+
+// MissingAll says that no entities of the type have these ids; their list
+// stands in the body as text, also when there is one.
+func MissingAll(entity string, ids ...int64) *Error {
+	list := make([]string, len(ids))
+	for i, id := range ids {
+		list[i] = strconv.FormatInt(id, 10)
+	}
+	return &Error{
+		Kind:    NotFound,
+		Message: fmt.Sprintf("There are no %ss with the identifiers %s.", entity, strings.Join(list, ", ")),
+		Entity:  &Entity{Type: entity, ID: list},
 	}
 }
 

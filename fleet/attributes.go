@@ -72,7 +72,8 @@ func checkAttribute(what, key, text string) error {
 		return fault.New(fault.AttributesInvalid, "The %s of attribute %.40q has %d characters; at most %d are allowed.", what, key, n, maxAttribute)
 	}
 	for _, r := range text {
-		if r >= utf8.RuneSelf || !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(attributeMarks, r)) {
+		alphanumeric := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
+		if !alphanumeric && !strings.ContainsRune(attributeMarks, r) {
 			return fault.New(fault.AttributesInvalid, "The %s of attribute %.40q holds the character %q; allowed are ASCII letters, digits, white space and the marks %s", what, key, r, strings.TrimSpace(attributeMarks))
 		}
 	}

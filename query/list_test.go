@@ -91,7 +91,7 @@ func TestParseListRefuses(t *testing.T) {
 		{"sort=name:UP", fault.SortDirection, `"UP"`},
 		{"sort=name:ascending", fault.SortDirection, ""},
 		{"sort=nonsense:UP", fault.SortField, ""},
-		{"sort=nmae:ASC", fault.SortField, `Did you mean "name"?`},
+		{"sort=naem:ASC", fault.SortField, `Did you mean "name"?`},
 		{"sort=name:ASC,nonsense:DESC", fault.SortField, ""},
 		{"sort=name:UP,nonsense:DESC", fault.SortDirection, ""},
 		{"sort=targettype.name:ASC", fault.SortField, ""},

@@ -353,6 +353,7 @@ func (p *parser) check(name string, op Op, values []string) (Node, error) {
 		} else {
 			c.Op = NotEqual
 		}
+	default:
 	}
 	switch field.Kind {
 	case Number:
@@ -361,6 +362,7 @@ func (p *parser) check(name string, op Op, values []string) (Node, error) {
 		return c, checkNames(name, c, []string{"true", "false"}, fault.QuerySyntax)
 	case Enum:
 		return c, checkNames(name, c, field.Values, fault.QueryField)
+	default:
 	}
 	return c, nil
 }
@@ -409,6 +411,7 @@ func checkNames(name string, c Comparison, allowed []string, kind fault.Kind) er
 	switch c.Op {
 	case Less, LessEqual, Greater, GreaterEqual:
 		return fault.New(fault.QuerySyntax, "The field %q has no order: it takes == != =in= =out= =is= =not=.", name)
+	default:
 	}
 	for _, v := range c.Values {
 		if !slices.Contains(allowed, v) {

@@ -208,7 +208,7 @@ func TestParseRefuses(t *testing.T) {
 
 		{"nonsense==1", fault.QueryField, "The fields are id, controllerid, name"},
 		{"nonsense.sub==1", fault.QueryField, ""},
-		{"nmae==1", fault.QueryField, `Did you mean "name"?`},
+		{"naem==1", fault.QueryField, `Did you mean "name"?`},
 		{"controlerid==1", fault.QueryField, `Did you mean "controllerid"?`},
 		{"modifiedby==1", fault.QueryField, `Did you mean "lastmodifiedby"?`},
 		{"${NOW_TS}==x", fault.QueryField, ""},

@@ -1,3 +1,4 @@
+// Package rollout knows rollouts and their groups.
 package rollout
 
 import (

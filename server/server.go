@@ -263,7 +263,7 @@ func lockDir(dir string, shared bool) (unlock func(), err error) {
 	if shared {
 		how = syscall.LOCK_SH
 	}
-	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits
+	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("another otaria uses the data directory %s; stop it, or choose another --data", dir), f.Close())
 	}
 	return func() { _ = f.Close() }, nil // closing gives the lock up

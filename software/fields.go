@@ -65,8 +65,10 @@ func SetTagFields() *query.Fields {
 		query.Field{Name: "name"},
 		query.Field{Name: "description"},
 		query.Field{Name: "colour"},
-		query.Field{Name: "distributionset", Kind: query.Association, Reach: query.Joined, Unsorted: true,
-			Sub: []query.Field{{Name: "id", Kind: query.Number}, {Name: "name"}}})
+		query.Field{
+			Name: "distributionset", Kind: query.Association, Reach: query.Joined, Unsorted: true,
+			Sub: []query.Field{{Name: "id", Kind: query.Number}, {Name: "name"}},
+		})
 }
 
 // TypeField is the association with a type: by its key unless told otherwise.

@@ -170,7 +170,7 @@ func (tx *Tx) exec(ctx context.Context, text string, args ...any) (sql.Result, e
 	if tx.tx != nil {
 		return tx.tx.ExecContext(ctx, text, args...)
 	}
-	s, err := tx.db.group.statement(text) //nolint:sqlclosecheck // kept for the next call, closed with the database
+	s, err := tx.db.group.statement(text)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +181,7 @@ func (tx *Tx) query(ctx context.Context, text string, args ...any) (*sql.Rows, e
 	if tx.tx != nil {
 		return tx.tx.QueryContext(ctx, text, args...)
 	}
-	s, err := tx.db.group.statement(text) //nolint:sqlclosecheck // kept for the next call, closed with the database
+	s, err := tx.db.group.statement(text)
 	if err != nil {
 		return nil, err
 	}
@@ -192,7 +192,7 @@ func (tx *Tx) row(ctx context.Context, text string, args ...any) *sql.Row {
 	if tx.tx != nil {
 		return tx.tx.QueryRowContext(ctx, text, args...)
 	}
-	s, err := tx.db.group.statement(text) //nolint:sqlclosecheck // kept for the next call, closed with the database
+	s, err := tx.db.group.statement(text)
 	if err != nil {
 		return tx.conn.QueryRowContext(context.WithoutCancel(ctx), text, args...) // reports the same error
 	}

@@ -59,21 +59,16 @@ const actionRow = `a.id, a.target_id, t.controller_id, a.set_id, a.status, a.act
 	a.window_schedule, a.window_duration, a.window_timezone, a.last_code, a.external_ref, a.consent_awaited, a.revision, a.entries,
 	a.rollout_id, a.rollout_group_id, a.initiated_by, a.created_by, a.created_at, a.modified_by, a.modified_at`
 
-func scanAction(r scanner) (a deployment.Action, err error) {
-	dest, finish := actionDest(&a)
-	err = r.Scan(dest...)
-	finish()
-	return a, err
-}
-
 // actionDest returns where actionRow are read into, and what completes the
 // action afterwards.
 func actionDest(a *deployment.Action) (dest []any, finish func()) {
 	var code, rollout, group sql.NullInt64
 	var forced, created, modified int64
-	dest = []any{&a.ID, &a.Target, &a.ControllerID, &a.Set, &a.Status, &a.Active, &a.Type, &forced, &a.Weight,
+	dest = []any{
+		&a.ID, &a.Target, &a.ControllerID, &a.Set, &a.Status, &a.Active, &a.Type, &forced, &a.Weight,
 		&a.Window.Schedule, &a.Window.Duration, &a.Window.Timezone, &code, &a.ExternalRef, &a.ConsentAwaited, &a.Revision, &a.Entries,
-		&rollout, &group, &a.InitiatedBy, &a.CreatedBy, &created, &a.ModifiedBy, &modified}
+		&rollout, &group, &a.InitiatedBy, &a.CreatedBy, &created, &a.ModifiedBy, &modified,
+	}
 	return dest, func() {
 		if forced != 0 {
 			a.ForcedAt = time.UnixMilli(forced)

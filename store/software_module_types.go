@@ -161,6 +161,9 @@ func (s Software) UpdateModuleType(ctx context.Context, t tenant.ID, id software
 func (s Software) DeleteModuleType(ctx context.Context, t tenant.ID, id software.ModuleTypeID, by caller.Stamps) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
 		m, err := moduleType(ctx, tx, t, id, s.DB.forUpdate)
+		if fault.Is(err, fault.NotFound) {
+			return fault.MissingAll("SoftwareModuleType", int64(id))
+		}
 		if err != nil || m.Deleted {
 			return err
 		}

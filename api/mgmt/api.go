@@ -85,8 +85,3 @@ func (a *API) serve(rt route, w http.ResponseWriter, r *http.Request) error {
 	}
 	return rt.handle(a, w, r)
 }
-
-// may reports whether the caller has the permission, where an answer shows more to some.
-func may(r *http.Request, p identity.Permission) bool {
-	return principal(r.Context()).Permissions[p]
-}

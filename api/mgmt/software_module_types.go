@@ -35,8 +35,10 @@ type moduleTypeBody struct {
 
 func newModuleTypeBody(r *http.Request) func(*software.ModuleType) moduleTypeBody {
 	return func(t *software.ModuleType) moduleTypeBody {
-		return moduleTypeBody{int64(t.ID), t.Key, t.Name, t.Description, t.Colour, t.MinArtifacts, t.MaxAssignments, t.Deleted,
-			newStampsBody(t.Stamps), links(href(r, "/softwaremoduletypes/%d", t.ID))}
+		return moduleTypeBody{
+			int64(t.ID), t.Key, t.Name, t.Description, t.Colour, t.MinArtifacts, t.MaxAssignments, t.Deleted,
+			newStampsBody(t.Stamps), links(href(r, "/softwaremoduletypes/%d", t.ID)),
+		}
 	}
 }
 
@@ -46,8 +48,8 @@ type moduleTypeInput struct {
 	Name           string  `json:"name"`
 	Description    *string `json:"description"`
 	Colour         *string `json:"colour"`
-	MinArtifacts   int     `json:"minArtifacts" bind:"primitive"`
-	MaxAssignments int     `json:"maxAssignments" bind:"primitive"`
+	MinArtifacts   int32   `json:"minArtifacts" bind:"primitive"`
+	MaxAssignments int32   `json:"maxAssignments"`
 }
 
 func (a *API) listModuleTypes(w http.ResponseWriter, r *http.Request) error {
@@ -73,7 +75,7 @@ func (a *API) createModuleTypes(w http.ResponseWriter, r *http.Request) error {
 	}
 	types := make([]software.ModuleType, len(in))
 	for i, t := range in {
-		types[i] = software.ModuleType{Key: t.Key, Name: t.Name, Description: t.Description, Colour: t.Colour, MinArtifacts: t.MinArtifacts, MaxAssignments: t.MaxAssignments}
+		types[i] = software.ModuleType{Key: t.Key, Name: t.Name, Description: t.Description, Colour: t.Colour, MinArtifacts: int(t.MinArtifacts), MaxAssignments: int(t.MaxAssignments)}
 	}
 	if err := a.Software.CreateModuleTypes(r.Context(), types); err != nil {
 		return err

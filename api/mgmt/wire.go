@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/otaria/otaria/api/httpjson"
 	"github.com/otaria/otaria/caller"
@@ -44,15 +43,6 @@ type stampsBody struct {
 
 func newStampsBody(s caller.Stamps) stampsBody {
 	return stampsBody{s.CreatedBy, s.CreatedAt.UnixMilli(), s.ModifiedBy, s.ModifiedAt.UnixMilli()}
-}
-
-// millis is a time on the wire; nil when there is none.
-func millis(t time.Time) *int64 {
-	if t.IsZero() {
-		return nil
-	}
-	ms := t.UnixMilli()
-	return &ms
 }
 
 // pathID reads an id from the path. What is no number is unreadable; a number
