@@ -241,7 +241,7 @@ func (in *Intake) Size() int64 { return in.size }
 // as soon as a quota is exceeded. That r cannot be read is
 // fault.UploadMalformed.
 func (in *Intake) Take(r io.Reader) error {
-	var to io.Writer = io.Discard // what is refused is read all the same, so that faults are told in their order
+	to := io.Discard // what is refused is read all the same, so that faults are told in their order
 	if in.upload != nil {
 		to = in.upload
 	}

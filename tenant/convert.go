@@ -142,6 +142,7 @@ func (r Rules) checkText(d Definition, text string) (Value, error) {
 		} else if duration < 0 {
 			return Value{}, fault.New(fault.Unreadable, "The setting %q takes a duration of zero or more, but was given %s.", d.Key, quote(text))
 		}
+	default:
 	}
 	return Value{text, text}, nil
 }
