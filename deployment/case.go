@@ -31,7 +31,8 @@ type Case struct {
 	// other than this one; 0 when there is none. Ending a cancellation reads it.
 	NextActive software.SetID
 
-	// NewestEntry is the status of the newest entry of the history. Fetch reads it.
+	// NewestEntry is the status of the newest entry of the history, or NoEntry.
+	// Fetch reads it; adding an entry moves it.
 	NewestEntry Status
 
 	// New are the entries to add, oldest first.
@@ -45,6 +46,9 @@ type Limits struct {
 	Entries  int // per action
 	Messages int // per entry
 }
+
+// NoEntry is the NewestEntry of an action without history.
+const NoEntry Status = -1
 
 // ServerPrefix begins the messages that a device shall not see in its history.
 const ServerPrefix = "Update Server: "
@@ -122,7 +126,11 @@ func (c *Case) Report(r Report, now time.Time) error {
 	if len(messages) == 0 {
 		messages = []string{ServerPrefix + reportText(r)}
 	}
-	if err := c.enter(status, r.At, now, r.Code, messages, !closes); err != nil {
+	held := boundAll
+	if closes {
+		held = boundMessages
+	}
+	if err := c.enter(status, r.At, now, r.Code, messages, held); err != nil {
 		return err
 	}
 	c.setCode(r.Code)
@@ -169,7 +177,7 @@ func (c *Case) ReportCancel(r Report, now time.Time) error {
 	if !c.Action.Canceling() {
 		return fault.New(fault.NotCancelable, "The action is not being canceled, so there is no cancellation to report on.")
 	}
-	status, messages, final := Running, []string(nil), true
+	status, messages, held := Running, []string(nil), boundNone
 	switch {
 	case r.Execution == ExecClosed && r.Outcome == OutcomeFailure:
 		status, messages = Error, []string{ServerPrefix + "The device could not cancel the update."}
@@ -178,9 +186,12 @@ func (c *Case) ReportCancel(r Report, now time.Time) error {
 	case r.Execution == ExecRejected:
 		status, messages = CancelRejected, []string{ServerPrefix + "The device refused the cancellation."}
 	case r.Execution == ExecCanceled:
-		status, messages, final = Warning, []string{ServerPrefix + "A cancellation cannot be canceled."}, false
+		status, messages, held = Warning, []string{ServerPrefix + "A cancellation cannot be canceled; report it as closed or rejected."}, boundAll
 	default:
-		final = false
+		held = boundAll
+	}
+	if !c.Action.Active { // it is closed already: nothing depends on one more report
+		held = boundAll
 	}
 	messages = append(messages, details(r.Details)...)
 	if r.Code != nil {
@@ -189,7 +200,7 @@ func (c *Case) ReportCancel(r Report, now time.Time) error {
 	if status == Canceled {
 		messages = append(messages, ServerPrefix+"The cancellation is complete.")
 	}
-	if err := c.enter(status, r.At, now, r.Code, messages, !final); err != nil {
+	if err := c.enter(status, r.At, now, r.Code, messages, held); err != nil {
 		return err
 	}
 	if !c.Action.Active { // closed before: the report is kept, and moves nothing any more
@@ -253,7 +264,7 @@ func (c *Case) FetchCancel(now time.Time) error {
 
 // NoteDownload notes that the device asked for a file, by the path it used.
 func (c *Case) NoteDownload(path string, now time.Time) error {
-	return c.enter(Download, time.Time{}, now, nil, []string{ServerPrefix + "The device downloads " + path}, true)
+	return c.enter(Download, time.Time{}, now, nil, []string{ServerPrefix + "The device downloads " + path}, boundAll)
 }
 
 // Answer is what a device, or a user in its place, says to a request for
@@ -286,7 +297,7 @@ func (c *Case) Confirm(a Answer, flow bool, now time.Time) error {
 	if a.Code != nil {
 		messages = append(messages, codeText(*a.Code))
 	}
-	if err := c.enter(status, time.Time{}, now, a.Code, messages, true); err != nil {
+	if err := c.enter(status, time.Time{}, now, a.Code, messages, boundAll); err != nil {
 		return err
 	}
 	c.Action.LastCode = a.Code
@@ -315,7 +326,7 @@ func AutoConfirmText(ac fleet.AutoConfirm) string {
 }
 
 // Cancel asks the device to give the action up. It stays active until the
-// device answers; even one that the device never saw.
+// device answers; even one that the device never saw. The text tells why.
 func (c *Case) Cancel(text string, now time.Time) error {
 	if c.Action.Canceling() {
 		return fault.New(fault.NotCancelable, "Action %d is being canceled, or was, already.", c.Action.ID)
@@ -323,15 +334,32 @@ func (c *Case) Cancel(text string, now time.Time) error {
 	if !c.Action.Active {
 		return fault.New(fault.NotCancelable, "Action %d is not active, so there is nothing to cancel.", c.Action.ID)
 	}
-	c.note(Canceling, now, text)
-	c.Action.ConsentAwaited = c.Action.Status == WaitForConfirmation
-	c.Action.Status = Canceling
-	c.Action.Revision++
+	c.startCancel(ServerPrefix+text, now)
 	return nil
 }
 
+func (c *Case) startCancel(message string, now time.Time) {
+	c.note(Canceling, now, message)
+	c.Action.ConsentAwaited = c.Action.Status == WaitForConfirmation
+	c.Action.Status = Canceling
+	c.Action.Revision++
+}
+
+// Lapse starts the cancellation of an action whose maintenance windows have
+// all passed (update-domain 2.5), and reports whether it did. It is asked
+// whenever the device comes for its action; an action without a window, or one
+// that is closed or being canceled, never lapses.
+func (c *Case) Lapse(now time.Time) bool {
+	a := &c.Action
+	if !a.Active || a.Canceling() || !a.Window.Over(now) {
+		return false
+	}
+	c.startCancel("The last maintenance window has passed; the update is canceled.", now)
+	return true
+}
+
 // ForceQuit ends an action whose cancellation the device does not answer. The
-// device is not told.
+// device is not told. The text tells why.
 func (c *Case) ForceQuit(text string, now time.Time) error {
 	if !c.Action.Active {
 		return fault.New(fault.NotForceQuitable, "Action %d is not active, so there is nothing to quit.", c.Action.ID)
@@ -339,7 +367,7 @@ func (c *Case) ForceQuit(text string, now time.Time) error {
 	if c.Action.Status != Canceling {
 		return fault.New(fault.NotForceQuitable, "Action %d is not being canceled yet; cancel it first, then force quit.", c.Action.ID)
 	}
-	c.note(Canceled, now, text)
+	c.note(Canceled, now, ServerPrefix+text)
 	c.canceled()
 	return nil
 }
@@ -371,31 +399,39 @@ func (c *Case) setCode(code *int) {
 
 // note adds an entry of the server's, which no quota refuses.
 func (c *Case) note(s Status, now time.Time, messages ...string) {
-	c.New = append(c.New, Entry{Action: c.Action.ID, Status: s, OccurredAt: now, ReportedAt: now, Messages: messages})
-	c.Action.Entries++
+	c.add(Entry{Status: s, OccurredAt: now, ReportedAt: now, Messages: messages})
 }
 
-// enter adds an entry. bounded says whether the quota on entries holds: an
-// action can be closed, canceled and refuse its cancellation however long its
-// history is.
-func (c *Case) enter(s Status, at, now time.Time, code *int, messages []string, bounded bool) error {
-	if bounded && c.Limits.Entries > 0 && c.Action.Entries >= c.Limits.Entries {
-		return fault.New(fault.Quota, "Quota exceeded: action %d has %d status entries, which is the maximum; only a closing report is taken now.", c.Action.ID, c.Limits.Entries)
+// bounds say which of the limits an entry is held to. An action can be closed,
+// canceled, and refuse its cancellation, however long its history is.
+type bounds int
+
+const (
+	boundAll      bounds = iota
+	boundMessages        // a closing report
+	boundNone            // the final word on a cancellation
+)
+
+// enter adds an entry for what somebody reported.
+func (c *Case) enter(s Status, at, now time.Time, code *int, messages []string, b bounds) error {
+	if b == boundAll && c.Limits.Entries > 0 && c.Action.Entries >= c.Limits.Entries {
+		return fault.New(fault.Quota, "Quota exceeded: action %d has %d entries in its history, which is the maximum; only a closing report is taken now.", c.Action.ID, c.Action.Entries)
 	}
-	// A final answer to a cancellation is exempt from the bound on messages, too.
-	exempt := !bounded && (s == Canceled || s == CancelRejected || s == Error && c.Action.Canceling())
-	if !exempt && c.Limits.Messages > 0 && len(messages) > c.Limits.Messages {
-		return fault.New(fault.Quota, "Quota exceeded: a report may hold %d messages of %d characters, this one has %d.", c.Limits.Messages, maxMessage, len(messages))
+	if b != boundNone && c.Limits.Messages > 0 && len(messages) > c.Limits.Messages {
+		return fault.New(fault.Quota, "Quota exceeded: a report may hold %d messages of %d characters, the server's own included; this one has %d.", c.Limits.Messages, maxMessage, len(messages))
 	}
 	if at.IsZero() {
 		at = now
 	}
-	if messages == nil {
-		messages = []string{}
-	}
-	c.New = append(c.New, Entry{Action: c.Action.ID, Status: s, OccurredAt: at, ReportedAt: now, Code: code, Messages: messages})
-	c.Action.Entries++
+	c.add(Entry{Status: s, OccurredAt: at, ReportedAt: now, Code: code, Messages: messages})
 	return nil
+}
+
+func (c *Case) add(e Entry) {
+	e.Action = c.Action.ID
+	c.New = append(c.New, e)
+	c.Action.Entries++
+	c.NewestEntry = e.Status
 }
 
 // details cuts what a device says into pieces that fit.
