@@ -90,7 +90,10 @@ type Action struct {
 
 	Rollout      int64 // 0: none
 	RolloutGroup int64
-	RolloutName  string // of Rollout, when read
+	RolloutName  string // when read for people, as the next three
+	TargetName   string
+	SetName      string
+	SetVersion   string
 	InitiatedBy  string
 	caller.Stamps
 }

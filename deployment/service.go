@@ -25,6 +25,10 @@ type Service struct {
 type Store interface {
 	PollStore
 	CaseStore
+	AssignStore
+	ActionStore
+	DocumentStore
+	ConsentStore
 }
 
 // CaseStore keeps actions and their history.
@@ -51,9 +55,75 @@ func (s *Service) ReportCancel(ctx context.Context, target fleet.ControllerID, i
 	return err
 }
 
+// FetchCancel notes that the device reads the cancellation of the action;
+// fault.NotThere when it is not being canceled, and never was.
+func (s *Service) FetchCancel(ctx context.Context, target fleet.ControllerID, id ActionID) error {
+	_, err := s.change(ctx, target, id, func(c *Case) error { return c.FetchCancel(s.Now()) })
+	return err
+}
+
+// Answer takes the device's answer to a request for consent.
+func (s *Service) Answer(ctx context.Context, target fleet.ControllerID, id ActionID, a Answer) error {
+	return s.answer(ctx, target, id, a, s.change)
+}
+
+// AnswerFor takes a user's answer in place of the device's.
+func (s *Service) AnswerFor(ctx context.Context, target fleet.ControllerID, id ActionID, a Answer) error {
+	return s.answer(ctx, target, id, a, s.changeAsUser)
+}
+
+type changer func(ctx context.Context, target fleet.ControllerID, id ActionID, change func(*Case) error) (*Case, error)
+
+func (s *Service) answer(ctx context.Context, target fleet.ControllerID, id ActionID, a Answer, save changer) error {
+	settings, err := s.Tenants.Settings(ctx, caller.From(ctx).Tenant)
+	if err != nil {
+		return err
+	}
+	_, err = save(ctx, target, id, func(c *Case) error { return c.Confirm(a, settings.ConfirmationFlow, s.Now()) })
+	return err
+}
+
+// Cancel asks the device to give the action up (update-domain 2.5).
+func (s *Service) Cancel(ctx context.Context, target fleet.ControllerID, id ActionID) error {
+	text := "Canceled by user '" + caller.From(ctx).User + "'."
+	_, err := s.changeAsUser(ctx, target, id, func(c *Case) error { return c.Cancel(text, s.Now()) })
+	return err
+}
+
+// ForceQuit ends an action that is being canceled without waiting for the device.
+func (s *Service) ForceQuit(ctx context.Context, target fleet.ControllerID, id ActionID) error {
+	text := "Force quit by user '" + caller.From(ctx).User + "'; the device is not told."
+	_, err := s.changeAsUser(ctx, target, id, func(c *Case) error { return c.ForceQuit(text, s.Now()) })
+	return err
+}
+
+// Force makes the action forced, and returns it.
+func (s *Service) Force(ctx context.Context, target fleet.ControllerID, id ActionID) (*Action, error) {
+	if _, err := s.changeAsUser(ctx, target, id, func(c *Case) error {
+		c.Force(s.Now())
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	return s.Action(ctx, id)
+}
+
 func (s *Service) change(ctx context.Context, target fleet.ControllerID, id ActionID, change func(*Case) error) (*Case, error) {
 	return s.Store.UpdateCase(ctx, caller.From(ctx).Tenant, target, id, func(c *Case) error {
 		c.Limits = s.Limits
 		return change(c)
+	})
+}
+
+// changeAsUser is change by a user, who then stands as the last to modify the
+// action; what devices do leaves that alone.
+func (s *Service) changeAsUser(ctx context.Context, target fleet.ControllerID, id ActionID, change func(*Case) error) (*Case, error) {
+	return s.change(ctx, target, id, func(c *Case) error {
+		before := c.Action.Revision
+		err := change(c)
+		if err == nil && c.Action.Revision != before {
+			c.Action.Touch(ctx, s.Now())
+		}
+		return err
 	})
 }

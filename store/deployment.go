@@ -55,19 +55,21 @@ func (d Deployment) Standing(ctx context.Context, t tenant.ID, id fleet.Controll
 	return s, w, nil
 }
 
-const actionRow = `a.id, a.target_id, t.controller_id, a.set_id, a.status, a.active, a.type, a.forced_at, a.weight,
-	a.window_schedule, a.window_duration, a.window_timezone, a.last_code, a.external_ref, a.consent_awaited, a.revision, a.entries,
-	a.rollout_id, a.rollout_group_id, a.initiated_by, a.created_by, a.created_at, a.modified_by, a.modified_at`
+// actionRow are the columns of an action e and its target t that a change needs.
+const actionRow = `e.id, e.target_id, t.controller_id, e.set_id, e.status, e.active, e.type, e.forced_at, e.weight,
+	e.window_schedule, e.window_duration, e.window_timezone, e.last_code, e.external_ref, e.consent_awaited, e.revision, e.entries,
+	e.rollout_id, e.rollout_group_id, e.initiated_by, e.created_by, e.created_at, e.modified_by, e.modified_at`
 
-// actionDest returns where actionRow are read into, and what completes the
+// actionDest returns where actionRow is read into, and what completes the
 // action afterwards.
 func actionDest(a *deployment.Action) (dest []any, finish func()) {
 	var code, rollout, group sql.NullInt64
-	var forced, created, modified int64
+	var forced int64
+	var st stamps
 	dest = []any{
 		&a.ID, &a.Target, &a.ControllerID, &a.Set, &a.Status, &a.Active, &a.Type, &forced, &a.Weight,
 		&a.Window.Schedule, &a.Window.Duration, &a.Window.Timezone, &code, &a.ExternalRef, &a.ConsentAwaited, &a.Revision, &a.Entries,
-		&rollout, &group, &a.InitiatedBy, &a.CreatedBy, &created, &a.ModifiedBy, &modified,
+		&rollout, &group, &a.InitiatedBy, &st.createdBy, &st.createdAt, &st.modifiedBy, &st.modifiedAt,
 	}
 	return dest, func() {
 		if forced != 0 {
@@ -78,7 +80,7 @@ func actionDest(a *deployment.Action) (dest []any, finish func()) {
 			a.LastCode = &c
 		}
 		a.Rollout, a.RolloutGroup = rollout.Int64, group.Int64
-		a.CreatedAt, a.ModifiedAt = time.UnixMilli(created), time.UnixMilli(modified)
+		a.Stamps = st.stamps()
 	}
 }
 
@@ -97,20 +99,21 @@ func (d Deployment) UpdateCase(ctx context.Context, t tenant.ID, target fleet.Co
 			if err := targetExists(ctx, tx, t, target); err != nil {
 				return err
 			}
-			return fault.New(fault.ForeignAction, "Action %d is not an action of target %s.", id, target)
+			return errForeign(target, id)
 		}
 		return changeCase(ctx, tx, t, c, change)
 	})
 	return c, err
 }
 
-// loadCase reads an action and what its target holds, for a change.
+// loadCase reads an action and what its target holds, for a change. The target
+// is locked first, as everywhere.
 func loadCase(ctx context.Context, tx *Tx, t tenant.ID, id deployment.ActionID) (*deployment.Case, error) {
 	c := &deployment.Case{}
 	dest, finish := actionDest(&c.Action)
 	var assigned, installed, installedAt sql.NullInt64
 	dest = append(dest, &c.NewestEntry, &c.Holding.Status, &assigned, &installed, &installedAt, &c.Holding.RequestAttributes)
-	err := tx.row(ctx, "SELECT "+actionRow+", a.newest_entry, t.status, t.assigned_set, t.installed_set, t.installed_at, t.request_attributes FROM action a JOIN target t ON t.id = a.target_id WHERE a.tenant_id = $1 AND a.id = $2"+tx.db.forUpdate,
+	err := tx.row(ctx, "SELECT "+actionRow+", e.newest_entry, t.status, t.assigned_set, t.installed_set, t.installed_at, t.request_attributes FROM action e JOIN target t ON t.id = e.target_id WHERE e.tenant_id = $1 AND e.id = $2"+tx.db.lock("t", "e"),
 		t, int64(id)).Scan(dest...)
 	if err != nil {
 		return nil, err
@@ -151,7 +154,6 @@ func changeCase(ctx context.Context, tx *Tx, t tenant.ID, c *deployment.Case, ch
 	if err := change(c); err != nil {
 		return err
 	}
-	newest := before.NewestEntry
 	for i := range c.New {
 		e := &c.New[i]
 		messages, err := json.Marshal(e.Messages)
@@ -162,12 +164,11 @@ func changeCase(ctx context.Context, tx *Tx, t tenant.ID, c *deployment.Case, ch
 			t, int64(c.Action.ID), int(e.Status), e.OccurredAt.UnixMilli(), e.ReportedAt.UnixMilli(), e.Code, string(messages)); err != nil {
 			return err
 		}
-		newest = e.Status
 	}
 	a := &c.Action
 	if len(c.New) > 0 || a.Revision != before.Action.Revision || a.Stamps != before.Action.Stamps {
 		if _, err := tx.exec(ctx, "UPDATE action SET status = $2, active = $3, type = $4, last_code = $5, consent_awaited = $6, revision = $7, entries = $8, newest_entry = $9, modified_by = $10, modified_at = $11 WHERE id = $1",
-			int64(a.ID), int(a.Status), a.Active, int(a.Type), a.LastCode, a.ConsentAwaited, a.Revision, a.Entries, int(newest), a.ModifiedBy, a.ModifiedAt.UnixMilli()); err != nil {
+			int64(a.ID), int(a.Status), a.Active, int(a.Type), a.LastCode, a.ConsentAwaited, a.Revision, a.Entries, int(c.NewestEntry), a.ModifiedBy, a.ModifiedAt.UnixMilli()); err != nil {
 			return err
 		}
 	}

@@ -19,6 +19,10 @@ type dialect struct {
 	// SQLite has one writer and needs none.
 	forUpdate string
 
+	// lock ends a SELECT, too, and locks the rows of these aliases only, in this
+	// order. It leaves room for others to refer to them meanwhile.
+	lock func(aliases ...string) string
+
 	// table reads a parameter that holds a JSON list of objects as a table with
 	// the given columns ("id bigint", "name text"), under the alias.
 	table func(param, alias string, columns ...string) string
@@ -48,6 +52,12 @@ const (
 	failureRetry               // lost against another transaction; a new try may win
 	failureUnavailable         // the database or its disk cannot be used right now
 )
+
+func sqliteLock(...string) string { return "" }
+
+func postgresLock(aliases ...string) string {
+	return " FOR NO KEY UPDATE OF " + strings.Join(aliases, ", ")
+}
 
 func sqliteTable(param, alias string, columns ...string) string {
 	var b strings.Builder

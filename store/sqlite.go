@@ -27,6 +27,7 @@ func sqliteDialect() dialect {
 		name:       "sqlite",
 		driver:     "sqlite",
 		migrations: migrationsFor("sqlite"),
+		lock:       sqliteLock,
 		table:      sqliteTable,
 		ids:        sqliteIDs,
 		classify:   classifySQLite,
