@@ -134,25 +134,27 @@ func (s *Service) Artifact(ctx context.Context, module ModuleID, id ArtifactID) 
 	return s.Store.Artifact(ctx, caller.From(ctx).Tenant, module, id)
 }
 
-// OpenArtifact opens the bytes of an artifact. They are gone for good
-// (fault.BinaryGone) with the module, even if it is deleted softly.
-func (s *Service) OpenArtifact(ctx context.Context, module ModuleID, id ArtifactID) (*Artifact, blob.Blob, error) {
+// Downloadable returns an artifact whose bytes can be read. They are gone for
+// good (fault.BinaryGone) with the module, even if it is deleted softly.
+func (s *Service) Downloadable(ctx context.Context, module ModuleID, id ArtifactID) (*Artifact, error) {
 	m, err := s.Module(ctx, module)
 	if err != nil {
-		return nil, blob.Blob{}, err
+		return nil, err
 	}
 	if m.Deleted {
-		return nil, blob.Blob{}, fault.New(fault.BinaryGone, "Software module %s:%s (%d) is deleted, and the bytes of its artifacts with it.", m.Name, m.Version, module)
+		return nil, fault.New(fault.BinaryGone, "Software module %s:%s (%d) is deleted, and the bytes of its artifacts with it.", m.Name, m.Version, module)
 	}
 	a, _, err := s.Artifact(ctx, module, id)
-	if err != nil {
-		return nil, blob.Blob{}, err
-	}
+	return a, err
+}
+
+// Open opens the bytes of an artifact.
+func (s *Service) Open(ctx context.Context, a *Artifact) (blob.Blob, error) {
 	b, err := s.Blobs.Open(ctx, a.Digest.SHA256)
 	if err != nil {
-		return nil, blob.Blob{}, fmt.Errorf("open artifact %d: %w", id, err)
+		return blob.Blob{}, fmt.Errorf("open artifact %d: %w", a.ID, err)
 	}
-	return a, b, nil
+	return b, nil
 }
 
 // DeleteArtifact deletes an artifact, and its bytes when nothing else needs them.

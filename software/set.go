@@ -447,6 +447,15 @@ func (s *Service) AddModules(ctx context.Context, id SetID, ids []*ModuleID) err
 	if err := set.changeable(); err != nil {
 		return err
 	}
+	room := func(set *Set) error {
+		if limit := s.Quotas.ModulesPerSet; limit > 0 && len(set.Modules)+len(ids) > limit {
+			return fault.New(fault.Quota, "Distribution set %s:%s (%d) has %d modules, so %d more are too many; at most %d are allowed.", set.Name, set.Version, id, len(set.Modules), len(ids), limit)
+		}
+		return nil
+	}
+	if err := room(set); err != nil {
+		return err
+	}
 	modules, err := s.modulesByID(ctx, ids)
 	if err != nil {
 		return err
@@ -454,13 +463,12 @@ func (s *Service) AddModules(ctx context.Context, id SetID, ids []*ModuleID) err
 	if len(modules) != len(ids) {
 		return missing("SoftwareModule") // one of them is named twice; the contract says it so
 	}
-	limit := s.Quotas.ModulesPerSet
 	_, err = s.Store.UpdateSet(ctx, caller.From(ctx).Tenant, id, func(set *Set) error {
 		if err := set.changeable(); err != nil {
 			return err
 		}
-		if limit > 0 && len(set.Modules)+len(ids) > limit {
-			return fault.New(fault.Quota, "Distribution set %s:%s (%d) has %d modules, so %d more are too many; at most %d are allowed.", set.Name, set.Version, id, len(set.Modules), len(ids), limit)
+		if err := room(set); err != nil {
+			return err
 		}
 		before := slices.Clone(set.Modules)
 		if err := set.Add(modules...); err != nil {

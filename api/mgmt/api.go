@@ -80,8 +80,22 @@ func principal(ctx context.Context) *identity.Principal {
 
 // serve is the one gate: no handler runs without the permissions of its route.
 func (a *API) serve(rt route, w http.ResponseWriter, r *http.Request) error {
-	if m := principal(r.Context()).Permissions.Missing(rt.needs...); m != "" {
-		return fault.New(fault.Forbidden, "This needs the permission %s, which user %s does not have.", m, principal(r.Context()).User)
+	if err := a.require(r, rt.needs...); err != nil {
+		return err
 	}
 	return rt.handle(a, w, r)
+}
+
+// require refuses a caller who lacks one of the permissions; for what a route
+// needs only when its body asks for more.
+func (a *API) require(r *http.Request, needs ...identity.Permission) error {
+	if m := principal(r.Context()).Permissions.Missing(needs...); m != "" {
+		return fault.New(fault.Forbidden, "This needs the permission %s, which user %s does not have.", m, principal(r.Context()).User)
+	}
+	return nil
+}
+
+// may reports whether the caller has the permission, where an answer shows more to some.
+func may(r *http.Request, p identity.Permission) bool {
+	return principal(r.Context()).Permissions[p]
 }

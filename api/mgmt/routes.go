@@ -60,6 +60,11 @@ func routes() []route {
 	var all []route
 	for _, list := range [][]route{
 		softwareModuleTypeRoutes(),
+		softwareModuleRoutes(),
+		artifactRoutes(),
+		distributionSetTypeRoutes(),
+		distributionSetRoutes(),
+		distributionSetTagRoutes(),
 	} {
 		all = append(all, list...)
 	}

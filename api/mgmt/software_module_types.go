@@ -14,7 +14,7 @@ func softwareModuleTypeRoutes() []route {
 		get(base, needs(identity.ReadSoftwareModuleType), "List software module types", listBody[moduleTypeBody]{}, (*API).listModuleTypes),
 		post(base, needs(identity.CreateSoftwareModuleType), "Create software module types", []moduleTypeInput{}, []moduleTypeBody{}, http.StatusCreated, (*API).createModuleTypes),
 		get(base+"/{typeId}", needs(identity.ReadSoftwareModuleType), "Read a software module type", moduleTypeBody{}, (*API).getModuleType),
-		put(base+"/{typeId}", needs(identity.UpdateSoftwareModuleType), "Change a software module type", moduleTypeInput{}, moduleTypeBody{}, http.StatusOK, (*API).updateModuleType),
+		put(base+"/{typeId}", needs(identity.UpdateSoftwareModuleType), "Change a software module type", typeChange{}, moduleTypeBody{}, http.StatusOK, (*API).updateModuleType),
 		del(base+"/{typeId}", needs(identity.DeleteSoftwareModuleType), "Delete a software module type", (*API).deleteModuleType),
 	}
 }
@@ -42,14 +42,14 @@ func newModuleTypeBody(r *http.Request) func(*software.ModuleType) moduleTypeBod
 	}
 }
 
-// moduleTypeInput creates a type; a change reads description and colour of it.
+// moduleTypeInput creates a type.
 type moduleTypeInput struct {
 	Key            string  `json:"key"`
 	Name           string  `json:"name"`
 	Description    *string `json:"description"`
 	Colour         *string `json:"colour"`
 	MinArtifacts   int32   `json:"minArtifacts" bind:"primitive"`
-	MaxAssignments int32   `json:"maxAssignments"`
+	MaxAssignments int32   `json:"maxAssignments" bind:"primitive"`
 }
 
 func (a *API) listModuleTypes(w http.ResponseWriter, r *http.Request) error {
@@ -100,7 +100,7 @@ func (a *API) updateModuleType(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var in moduleTypeInput
+	var in typeChange
 	if err := httpjson.Read(w, r, &in, maxBody); err != nil {
 		return err
 	}

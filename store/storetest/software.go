@@ -365,9 +365,11 @@ func artifacts(t *testing.T, b *bench) {
 	if d := cmp.Diff([]string{`{"entity":"artifact"}`}, b.changed()); d != "" {
 		t.Error(d)
 	}
-	got, open, err := b.OpenArtifact(b.ctx, m.ID, a.ID)
+	got, err := b.Downloadable(b.ctx, m.ID, a.ID)
 	ok(t, err)
-	ok(t, open.Content.Close())
+	opened, err := b.Open(b.ctx, got)
+	ok(t, err)
+	ok(t, opened.Content.Close())
 	if d := cmp.Diff(a, got); d != "" {
 		t.Error(d)
 	}
@@ -429,7 +431,7 @@ func sharedBytes(t *testing.T, b *bench) {
 	if b.content(t, sum) != "" {
 		t.Error("bytes that nothing needs are still there")
 	}
-	_, _, err = b.OpenArtifact(b.ctx, n.ID, second.ID)
+	_, err = b.Downloadable(b.ctx, n.ID, second.ID)
 	kind(t, err, fault.BinaryGone)
 	list, err := b.Artifacts(b.ctx, n.ID)
 	ok(t, err)
