@@ -66,7 +66,7 @@ func condition(n query.Node, c columns, t tenant.ID, m query.Moment, d dialect, 
 		return "1=1", args, nil
 	}
 	f := &filter{columns: c, moment: m, dialect: d, args: args, tenant: t}
-	p, err := f.node(n)
+	p, err := f.node(n, true)
 	if err != nil {
 		return "", nil, err
 	}
@@ -80,7 +80,12 @@ type filter struct {
 	args    []any
 	tenant  tenant.ID
 	tenantN string // the tenant's parameter, once it has one
+	joins   int    // conditions on relations so far that the database may treat as a join
 }
+
+// maxJoins bounds how many conditions of a filter the database may treat as
+// joins. PostgreSQL takes minutes to find the best order of hundreds.
+const maxJoins = 8
 
 // A piece is a condition in the making: SQL, or that some row of a relation
 // meets one. The latter is kept open so that an OR of two of them can look at
@@ -91,16 +96,18 @@ type piece struct {
 	cond string // on a row of rel
 }
 
-func (f *filter) node(n query.Node) (piece, error) {
+// node reads a node. must says that the whole condition is false where the node
+// is: an index of a related table may then lead to the listed rows.
+func (f *filter) node(n query.Node, must bool) (piece, error) {
 	switch n := n.(type) {
 	case query.And:
 		all := make([]string, 0, len(n))
 		for _, term := range n {
-			p, err := f.node(term)
+			p, err := f.node(term, must)
 			if err != nil {
 				return piece{}, err
 			}
-			all = append(all, f.render(p, true))
+			all = append(all, f.render(p, must))
 		}
 		return piece{sql: balanced(" AND ", all)}, nil
 	case query.Or:
@@ -118,7 +125,7 @@ func (f *filter) or(n query.Or) (piece, error) {
 	var relations []*relation
 	conds := map[*relation][]string{}
 	for _, term := range n {
-		p, err := f.node(term)
+		p, err := f.node(term, false)
 		if err != nil {
 			return piece{}, err
 		}
@@ -153,24 +160,32 @@ func balanced(op string, all []string) string {
 	return "(" + balanced(op, all[:half]) + op + balanced(op, all[half:]) + ")"
 }
 
-// render closes a piece. must says that the whole condition is false where it
-// is; then an index of the related table can lead to the listed rows.
+// render closes a piece.
 func (f *filter) render(p piece, must bool) string {
-	switch {
-	case p.rel == nil:
+	r := p.rel
+	if r == nil {
 		return p.sql
-	case must || !f.dialect.orLooksUp:
-		where := p.cond
-		if p.rel.tenant != "" {
-			where = p.rel.tenant + " = " + f.tenantParam() + " AND " + p.cond
-		}
-		return fmt.Sprintf("%s IN (SELECT %s FROM %s WHERE %s)", p.rel.near, p.rel.far, p.rel.from, where)
 	}
-	return fmt.Sprintf("EXISTS (SELECT 1 FROM %s WHERE %s = %s AND %s)", p.rel.from, p.rel.far, p.rel.near, p.cond)
+	if f.dialect.orLooksUp && (!must || f.joins == maxJoins) {
+		return f.exists("EXISTS", r, p.cond)
+	}
+	f.joins++
+	where := p.cond
+	if r.tenant != "" {
+		where = r.tenant + " = " + f.tenantParam() + " AND " + p.cond
+	}
+	return fmt.Sprintf("%s IN (SELECT %s FROM %s WHERE %s)", r.near, r.far, r.from, where)
 }
 
-func (r *relation) none(cond string) string {
-	return fmt.Sprintf("NOT EXISTS (SELECT 1 FROM %s WHERE %s = %s AND %s)", r.from, r.far, r.near, cond)
+func (f *filter) none(r *relation, cond string) string { return f.exists("NOT EXISTS", r, cond) }
+
+func (f *filter) exists(verb string, r *relation, cond string) string {
+	exists := fmt.Sprintf("%s (SELECT 1 FROM %s WHERE %s = %s AND %s)", verb, r.from, r.far, r.near, cond)
+	if f.joins == maxJoins {
+		return "(" + exists + ") IS TRUE" // no join to PostgreSQL
+	}
+	f.joins++
+	return exists
 }
 
 func (f *filter) tenantParam() string {
@@ -198,7 +213,7 @@ func (f *filter) comparison(c query.Comparison) (piece, error) {
 	if col.any {
 		some := (c.Values[0] == "true") == (c.Op == query.Equal)
 		if !some {
-			return piece{sql: col.rel.none(always)}, nil
+			return piece{sql: f.none(col.rel, always)}, nil
 		}
 		return piece{rel: col.rel, cond: always}, nil
 	}
@@ -214,7 +229,7 @@ func (f *filter) comparison(c query.Comparison) (piece, error) {
 	case col.key != "":
 		return f.entry(c, col, q), nil
 	}
-	return q.related(col), nil
+	return f.related(q, col), nil
 }
 
 // A question is a comparison broken down to a condition on one value that is
@@ -312,15 +327,15 @@ func (q question) yes(col column) string {
 
 // related asks the question about related rows: a negative one is that no row
 // says yes, and so true where there is no row.
-func (q question) related(col column) piece {
+func (f *filter) related(q question, col column) piece {
 	switch {
 	case !q.not:
 		return piece{rel: col.rel, cond: q.yes(col)}
 	case q.about == equal && col.rel.reach == query.Joined:
 		some := fmt.Sprintf("%s IN (SELECT %s FROM %s WHERE NOT (%s))", col.rel.near, col.rel.far, col.rel.from, q.match)
-		return piece{sql: "(" + some + " OR " + col.rel.none(always) + ")"}
+		return piece{sql: "(" + some + " OR " + f.none(col.rel, always) + ")"}
 	}
-	return piece{sql: col.rel.none(q.yes(col))}
+	return piece{sql: f.none(col.rel, q.yes(col))}
 }
 
 // entry asks the question about the value under a key. A negative one needs the
@@ -334,9 +349,9 @@ func (f *filter) entry(c query.Comparison, col column, q question) piece {
 	case q.about == there && !q.not:
 		return piece{rel: col.rel, cond: key}
 	case q.about == there:
-		return piece{sql: col.rel.none(key)}
+		return piece{sql: f.none(col.rel, key)}
 	case q.about == filled && q.not:
-		return piece{sql: col.rel.none("(" + key + " AND " + col.sql + " <> '')")}
+		return piece{sql: f.none(col.rel, "("+key+" AND "+col.sql+" <> '')")}
 	}
 	return piece{rel: col.rel, cond: "(" + key + " AND " + q.own(col) + ")"}
 }

@@ -257,3 +257,233 @@ func (b *builder) link(text string, args ...any) {
 		_, b.err = b.tx.exec(b.ctx, "INSERT INTO "+text, args...)
 	}
 }
+
+// Whatever the parser lets through, the databases run: SQLite refuses
+// expressions that are too deep, patterns that are too long and too many
+// parameters.
+func TestFilterLimits(t *testing.T) {
+	t.Parallel()
+	fill := func(start, again, end string) string {
+		return start + strings.Repeat(again, (query.MaxLength-len(start)-len(end))/len(again)) + end
+	}
+	// Each level has as many terms as fit, alternately joined by and and or.
+	per := query.MaxLength/(query.MaxDepth+1)/len("id==1;") - 1
+	deep := "id==1"
+	for i := range query.MaxDepth {
+		join := ";"
+		if i%2 == 0 {
+			join = ","
+		}
+		deep = strings.Repeat("id==1"+join, per) + "(" + deep + ")"
+	}
+	var alphabet strings.Builder
+	for r := 'Ā'; r < 'Ā'+1500; r++ {
+		alphabet.WriteRune(r)
+	}
+	texts := map[string]string{
+		"deep":          deep,
+		"deep sets":     strings.Repeat("tag==a,(tag!=b;(", query.MaxDepth/2) + "tag==c" + strings.Repeat("))", query.MaxDepth/2),
+		"many ands":     fill("id==1", ";id==1", ""),
+		"many ors":      fill("tag!=a", ",tag!=a", ""),
+		"many values":   fill("name=in=(a", ",a", ")"),
+		"many stars":    fill("description==a", "*a", ""),
+		"long pattern":  fill("description==*", "_", ""),
+		"many letters":  "name==" + alphabet.String(),
+		"large letters": fill("name==*", "\U0001E922", "*"),
+		"many keys":     fill("attribute.a==b", ";attribute.ä==*ö", ""),
+		"zeros":         "name=='\x00*\x00';metadata.\x00!=\x00",
+		"placeholders":  fill("name==", "$${now_ts}${now_ts}", ""),
+		"an empty in":   "name=in=('')",
+		"sql":           `name=='\' OR 1=1 --';description=='$1';group=='*$2*';metadata.$3==x`,
+	}
+	testdb.Each(t, func(t *testing.T, at testdb.Database) {
+		db := open(t, at)
+		twelve(t, db, "t")
+		for name, text := range texts {
+			t.Run(name, func(t *testing.T) {
+				filter, err := query.Parse(text, fleet.TargetFields())
+				if err != nil {
+					t.Fatal(err)
+				}
+				list(t, db, query.List{Filter: filter}, targetColumns(), "target")
+			})
+		}
+	})
+}
+
+// What a relation finds is gathered over all rows; these rows of another tenant
+// and of other sets must not come in by the back door.
+func TestFilterSoftware(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, at testdb.Database) {
+		db := open(t, at)
+		twelve(t, db, "t")
+		err := db.update(t.Context(), func(tx *Tx) error {
+			b := builder{ctx: t.Context(), tx: tx}
+			tag := func(name string, colour any, sets ...int) {
+				id := b.insert("distribution_set_tag (tenant_id, name, colour, created_by, created_at, modified_by, modified_at) VALUES (1, $1, $2, 'admin', $3, 'admin', $3)", name, colour, now)
+				for _, set := range sets {
+					b.link("distribution_set_tagging (set_id, tag_id) VALUES ($1, $2)", set, id)
+				}
+			}
+			tag("both", "Red", 1, 2)
+			tag("one", nil, 1)
+			tag("none", "", []int{}...)
+			b.link("distribution_set_metadata (set_id, key, value) VALUES (1, 'Line', 'A'), (2, 'line', 'B')")
+			b.link("software_module_metadata (module_id, key, value, target_visible) VALUES (1, 'k', NULL, $1), (2, 'k', 'v', $1)", true)
+			b.link("action (id, tenant_id, target_id, set_id, status, active, type, weight, last_code, external_ref, initiated_by, created_by, created_at, modified_by, modified_at) VALUES (1, 1, 1, 1, 3, $1, 0, 1000, NULL, NULL, 'admin', 'admin', 1, 'admin', 1)", true)
+			b.link("action (id, tenant_id, target_id, set_id, status, active, type, weight, last_code, external_ref, initiated_by, created_by, created_at, modified_by, modified_at) VALUES (2, 1, 2, 2, 0, $1, 0, 5, -3, 'Ref', 'admin', 'admin', 2, 'admin', 2)", false)
+			b.link("action (id, tenant_id, target_id, set_id, status, active, type, weight, initiated_by, created_by, created_at, modified_by, modified_at) VALUES (3, 2, 1001, 3, 3, $1, 0, 1000, 'admin', 'admin', 3, 'admin', 3)", true)
+			return b.err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct{ entity, text, want string }{
+			// Tags 1 (sets 1 and 2), 2 (set 1) and 3 (none): one set that differs is enough (3.4).
+			{"set tag", "distributionset.name==tds1", "1 2"},
+			{"set tag", "distributionset.name!=tds1", "1 3"},
+			{"set tag", "distributionset.name=out=(tds1,tds2)", "3"},
+			{"set tag", "distributionset.name==*", "1 2"},
+			{"set tag", "distributionset.name!=*", "3"},
+			{"set tag", "distributionset.name==''", "3"},
+			{"set tag", "distributionset.name!=''", "1 2"},
+			{"set tag", "distributionset.name=is=null", "3"},
+			{"set tag", "distributionset.name=not=null", "1 2"},
+			{"set tag", "distributionset.id==2", "1"},
+			{"set tag", "distributionset.id!=1", "1 3"},
+			{"set tag", "distributionset.id>1", "1"},
+			{"set tag", "colour==''", "2 3"},
+			{"set tag", "colour!=red", "2 3"},
+			{"set tag", "colour==RED", "1"},
+
+			{"set", "tag==both", "1 2"},
+			{"set", "tag!=one", "2"},
+			{"set", "tag==one,tag==both", "1 2"},
+			{"set", "tag==one;tag==both", "1"},
+			{"set", "tag==one,name==tds2", "1 2"},
+			{"set", "tag==one,module.name==m2", "1 2"},
+			{"set", "module.name==m1", "1"},
+			{"set", "module.name!=m1", "2"},
+			{"set", "module.id==2", "2"},
+			{"set", "module.id==*", "1 2"},
+			{"set", "type==os", "1 2"},
+			{"set", "type!=os", ""},
+			{"set", "type.id==1", "1 2"},
+			{"set", "type.name=='os o*'", "1 2"},
+			{"set", "metadata.line==a", "1"},
+			{"set", "metadata.line!=a", "2"},
+			{"set", "metadata.line==a,metadata.LINE==b", "1 2"},
+			{"set", "valid==true", "1 2"},
+			{"set", "valid!=true", ""},
+			{"set", "valid=is=null", ""},
+			{"set", "valid=in=(true,false)", "1 2"},
+			{"set", "version>1.0", "2"},
+
+			// A key that was given without a value is there, and empty.
+			{"module", "metadata.k==*", "1 2"},
+			{"module", "metadata.k==''", "1"},
+			{"module", "metadata.k!=''", "2"},
+			{"module", "metadata.k!=v", "1"},
+			{"module", "metadata.k=is=null", ""},
+			{"module", "type==os", "1 2"},
+
+			{"action", "status==running", "1"},
+			{"action", "status!=running", "2"},
+			{"action", "status=in=(finished,RUNNING)", "1 2"},
+			{"action", "active==true", "1"},
+			{"action", "active==false", "2"},
+			{"action", "laststatuscode<0", "2"},
+			{"action", "laststatuscode!=3", "1 2"},
+			{"action", "laststatuscode==*", "2"},
+			{"action", "laststatuscode!=*", "1"},
+			{"action", "laststatuscode=in=(-3,+4)", "2"},
+			{"action", "weight=ge=0;weight=le=5", "2"},
+			{"action", "externalref==ref", "2"},
+			{"action", "externalref!=ref", "1"},
+			{"action", "target.controllerid==TT01", "1"},
+			{"action", "target.controllerid!=tt01", "2"},
+			{"action", "target.controllerid==tt*", "1 2"},
+			{"action", "target.name==alpha,target.name=='alpha two'", "1 2"},
+			{"action", "target.updatestatus==in_sync", "1"},
+			{"action", "target.updatestatus=out=(in_sync)", "2"},
+			{"action", "target.address==*10.0.0.2*", "2"},
+			{"action", "distributionset.name==tds1", "1"},
+			{"action", "distributionset.id!=1", "2"},
+			{"action", "distributionset.type==os", "1 2"},
+			{"action", "distributionset.type.key!=os", ""},
+			{"action", "distributionset.type.name==OS*", "1 2"},
+			{"action", "rollout.id==1", ""},
+			{"action", "rollout.id=is=null", "1 2"},
+			{"action", "rollout.name!=x", "1 2"},
+			{"action", "createdat=lt=${NOW_TS}", "1 2"},
+		} {
+			entity := listed()[test.entity]
+			filter, err := query.Parse(test.text, entity.fields)
+			if err != nil {
+				t.Errorf("%s: %v", test.text, err)
+				continue
+			}
+			got := strings.Trim(fmt.Sprint(list(t, db, query.List{Filter: filter, Moment: query.Moment{Now: now}}, entity.columns, entity.table)), "[]")
+			if got != test.want {
+				where, args, _ := condition(filter, entity.columns, 1, query.Moment{Now: now}, db.dialect, nil)
+				t.Errorf("%ss with %s: %s, want %s\n%s %v", test.entity, test.text, got, test.want, where, args)
+			}
+		}
+	})
+}
+
+func TestOrderAndPage(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, at testdb.Database) {
+		db := open(t, at)
+		twelve(t, db, "t")
+		for _, test := range []struct{ sort, want string }{
+			{"controllerid:DESC", "12 11 10 9 8 7 6 5 4 3 2 1"},
+			{"id:ASC,name:DESC", "1 2 3 4 5 6 7 8 9 10 11 12"},
+			{"name:ASC", "4 11 1 3 9 2 10 8 7 12 6 5"},           // by code point
+			{"group:ASC", "4 5 6 7 8 11 12 2 1 9 3 10"},          // nothing first
+			{"group:DESC,id:DESC", "10 3 9 1 2 12 11 8 7 6 5 4"}, // and nothing last
+			{"updatestatus:DESC,id:ASC", "6 4 2 3 1 5 7 8 9 10 11 12"},
+			{"lastcontrollerrequestat:DESC", "6 1 2 3 4 5 7 8 9 10 11 12"},
+			{"assignedds:DESC", "2 3 1 4 5 6 7 8 9 10 11 12"},
+			{"type:DESC,id:DESC", "6 3 2 1 12 11 10 9 8 7 5 4"},
+			{"autoconfirm:DESC", "5 1 2 3 4 6 7 8 9 10 11 12"},
+			{"tag:DESC,attribute:ASC,metadata:DESC", "1 2 3 4 5 6 7 8 9 10 11 12"},
+		} {
+			sort, err := query.ParseSort(test.sort, fleet.TargetFields())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Trim(fmt.Sprint(list(t, db, query.List{Sort: sort}, targetColumns(), "target")), "[]")
+			if got != test.want {
+				t.Errorf("%s: %s, want %s", test.sort, got, test.want)
+			}
+		}
+		for _, test := range []struct {
+			offset, limit int
+			want          string
+			total         int64
+		}{
+			{0, 5, "[1 2 3 4 5]", 12},
+			{5, 5, "[6 7 8 9 10]", 12},
+			{10, 5, "[11 12]", 12},
+			{12, 5, "[]", 12},
+			{2147483647, 500, "[]", 12},
+			{0, 12, "[1 2 3 4 5 6 7 8 9 10 11 12]", 12},
+			{7, 500, "[8 9 10 11 12]", 12},
+		} {
+			err := db.view(t.Context(), func(q querier) error {
+				rows, total, err := page(t.Context(), q, db.dialect, 1, query.List{Offset: test.offset, Limit: test.limit},
+					listing{columns: targetColumns(), fields: "e.id", from: "target e", where: "e.tenant_id = $1", args: []any{1}}, scalar[int64])
+				if fmt.Sprint(rows) != test.want || total != test.total {
+					t.Errorf("%d rows from %d: %v of %d", test.limit, test.offset, rows, total)
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
