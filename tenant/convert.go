@@ -127,8 +127,10 @@ func (r Rules) checkText(d Definition, text string) (Value, error) {
 	if n := utf8.RuneCountInString(text); n > maxText {
 		return Value{}, fault.New(fault.Invalid, "The setting %q takes at most %d characters, but was given %d.", d.Key, maxText, n)
 	}
-	switch d.Key {
-	case KeyPollingTime:
+	if strings.ContainsRune(text, 0) { // PostgreSQL keeps none
+		return Value{}, fault.New(fault.ConfigValue, "The setting %q cannot have a text with the character NUL.", d.Key)
+	}
+	if d.Key == KeyPollingTime {
 		p, err := ParsePolling(text)
 		if err != nil {
 			return Value{}, err
@@ -136,13 +138,15 @@ func (r Rules) checkText(d Definition, text string) (Value, error) {
 		if err := r.checkQueries(p); err != nil {
 			return Value{}, err
 		}
-	case KeyPollingOverdue:
-		if duration, err := ParseDuration(text); err != nil {
+	}
+	if d.Key == KeyPollingOverdue {
+		duration, err := ParseDuration(text)
+		if err != nil {
 			return Value{}, fault.New(fault.Unreadable, "The setting %q cannot be read: %v.", d.Key, err)
-		} else if duration < 0 {
+		}
+		if duration < 0 {
 			return Value{}, fault.New(fault.Unreadable, "The setting %q takes a duration of zero or more, but was given %s.", d.Key, quote(text))
 		}
-	default:
 	}
 	return Value{text, text}, nil
 }

@@ -121,6 +121,7 @@ func TestConvert(t *testing.T) {
 		{tenant.KeyGatewayTokenKey, `[]`, tenant.Value{"", ""}, ok},
 		{tenant.KeyGatewayTokenKey, strconv.Quote(strings.Repeat("ü", 32768)), tenant.Value{strings.Repeat("ü", 32768), strings.Repeat("ü", 32768)}, ok},
 		{tenant.KeyGatewayTokenKey, strconv.Quote(strings.Repeat("ü", 32769)), tenant.Value{}, fault.Invalid},
+		{tenant.KeyGatewayTokenKey, `"a\u0000b"`, tenant.Value{}, fault.ConfigValue},
 		{tenant.KeyPollingOverdue, `"PT1.5S"`, tenant.Value{"PT1.5S", "PT1.5S"}, ok},
 		{tenant.KeyPollingOverdue, `" 00:05:00"`, tenant.Value{}, fault.Unreadable},
 		{tenant.KeyPollingOverdue, `"PT1S "`, tenant.Value{}, fault.Unreadable},
