@@ -14,10 +14,6 @@ import (
 
 // DocumentStore reads what device documents are made of.
 type DocumentStore interface {
-	// Chunks returns the modules of a set, by id, with their artifacts, by id,
-	// and the metadata that targets may see, by key.
-	Chunks(ctx context.Context, set software.SetID) ([]Chunk, error)
-
 	// Entries calls yield with the entries of an action's history, newest first
 	// by the time they occurred, older entries first among equals, until yield
 	// returns false.
@@ -82,36 +78,9 @@ type Document struct {
 	Update     Handling
 	Windowed   bool // the action has a maintenance window
 	WindowOpen bool // it is open now
-	Chunks     []Chunk
+	Chunks     []software.Chunk
 	Status     Status   // of the action before this reading
 	History    []string // what the device may see of it, newest first, as far as it asked
-}
-
-// A Chunk is one module of what is to be installed.
-type Chunk struct {
-	Module    software.ModuleID
-	Type      string // key of the module's type
-	Name      string
-	Version   string
-	Encrypted bool
-	Artifacts []ChunkFile
-	Metadata  []ChunkMetadata
-}
-
-// A ChunkFile is one artifact of a module.
-type ChunkFile struct {
-	ID       software.ArtifactID
-	Filename string
-	SHA1     string
-	MD5      string
-	SHA256   string
-	Size     int64
-}
-
-// ChunkMetadata is a word of the maker's that targets may see.
-type ChunkMetadata struct {
-	Key   string
-	Value *string // nil: given without one
 }
 
 // maxShown is the most messages that a device is shown.
@@ -234,7 +203,7 @@ func (s *Service) document(ctx context.Context, a *Action, before Status, histor
 	d.Download, d.Update = a.Handling(now)
 	d.WindowOpen = d.Windowed && a.Window.Available(now)
 	var err error
-	if d.Chunks, err = s.Store.Chunks(ctx, a.Set); err != nil {
+	if d.Chunks, err = s.Software.Chunks(ctx, caller.From(ctx).Tenant, a.Set); err != nil {
 		return nil, err
 	}
 	if history < 0 || history > maxShown {

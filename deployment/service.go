@@ -13,12 +13,13 @@ import (
 // Service is what the edges call. The tenant and the user are those of the
 // caller in the context.
 type Service struct {
-	Store   Store
-	Polls   *PollIndex
-	Tenants software.Settings
-	Limits  Limits
-	Quotas  tenant.Quotas
-	Now     func() time.Time
+	Store    Store
+	Polls    *PollIndex
+	Tenants  software.Settings
+	Software software.ChunkStore
+	Limits   Limits
+	Quotas   tenant.Quotas
+	Now      func() time.Time
 }
 
 // Store is what deployment needs kept, declared piece by piece beside what needs it.

@@ -114,7 +114,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		}
 	})
 	targets := &fleet.Service{Store: keepFleet, Visits: visits, Quotas: quotas, Now: now, NewToken: fleet.NewToken}
-	actions := &deployment.Service{Store: keepDeployment, Polls: polls, Tenants: tenants, Quotas: quotas, Now: now, Limits: deployment.Limits{Entries: quotas.EntriesPerAction, Messages: quotas.MessagesPerEntry}}
+	actions := &deployment.Service{Store: keepDeployment, Polls: polls, Tenants: tenants, Software: store.Software{DB: db}, Quotas: quotas, Now: now, Limits: deployment.Limits{Entries: quotas.EntriesPerAction, Messages: quotas.MessagesPerEntry}}
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
 	management := &mgmt.API{Identity: users, Software: modules, Deployment: actions, Log: c.Log, MaxUpload: c.MaxUpload}
 	families := ddi.DefaultIdentityHeaders()

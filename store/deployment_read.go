@@ -246,54 +246,6 @@ func (d Deployment) DeleteOldest(ctx context.Context, t tenant.ID, target fleet.
 	})
 }
 
-// Chunks implements deployment.DocumentStore.
-func (d Deployment) Chunks(ctx context.Context, set software.SetID) (chunks []deployment.Chunk, err error) {
-	err = d.DB.view(ctx, func(q querier) error {
-		chunks, err = all(ctx, q, func(s scanner) (c deployment.Chunk, err error) {
-			err = s.Scan(&c.Module, &c.Type, &c.Name, &c.Version, &c.Encrypted)
-			return c, err
-		}, "SELECT m.id, mt.key, m.name, m.version, m.encrypted FROM distribution_set_module sm JOIN software_module m ON m.id = sm.module_id JOIN software_module_type mt ON mt.id = m.type_id WHERE sm.set_id = $1 ORDER BY m.id", int64(set))
-		if err != nil {
-			return err
-		}
-		at := make(map[software.ModuleID]*deployment.Chunk, len(chunks))
-		for i := range chunks {
-			at[chunks[i].Module] = &chunks[i]
-		}
-		type file struct {
-			module software.ModuleID
-			deployment.ChunkFile
-		}
-		files, err := all(ctx, q, func(s scanner) (f file, err error) {
-			err = s.Scan(&f.module, &f.ID, &f.Filename, &f.SHA1, &f.MD5, &f.SHA256, &f.Size)
-			return f, err
-		}, "SELECT f.module_id, f.id, f.filename, f.sha1, f.md5, f.sha256, f.size FROM distribution_set_module sm JOIN artifact f ON f.module_id = sm.module_id WHERE sm.set_id = $1 ORDER BY f.id", int64(set))
-		if err != nil {
-			return err
-		}
-		for _, f := range files {
-			if c := at[f.module]; c != nil {
-				c.Artifacts = append(c.Artifacts, f.ChunkFile)
-			}
-		}
-		type word struct {
-			module software.ModuleID
-			deployment.ChunkMetadata
-		}
-		words, err := all(ctx, q, func(s scanner) (w word, err error) {
-			err = s.Scan(&w.module, &w.Key, &w.Value)
-			return w, err
-		}, "SELECT w.module_id, w.key, w.value FROM distribution_set_module sm JOIN software_module_metadata w ON w.module_id = sm.module_id WHERE sm.set_id = $1 AND w.target_visible ORDER BY w.key", int64(set))
-		for _, w := range words {
-			if c := at[w.module]; c != nil {
-				c.Metadata = append(c.Metadata, w.ChunkMetadata)
-			}
-		}
-		return err
-	})
-	return chunks, err
-}
-
 // HoldsModule implements deployment.DocumentStore.
 func (d Deployment) HoldsModule(ctx context.Context, t tenant.ID, target fleet.ControllerID, module software.ModuleID) (active deployment.ActionID, installed bool, err error) {
 	var id sql.NullInt64

@@ -63,7 +63,7 @@ func newWorld(tb testing.TB, db *DB) *world {
 	db.Listen(polls.Drop)
 	db.Listen(func(e []event.Event) { w.events = append(w.events, e...) })
 	w.service = &deployment.Service{
-		Store: Deployment{db}, Polls: polls, Tenants: w, Quotas: tenant.DefaultQuotas(),
+		Store: Deployment{db}, Polls: polls, Tenants: w, Software: Software{DB: db}, Quotas: tenant.DefaultQuotas(),
 		Limits: deployment.Limits{Entries: 1000, Messages: 50}, Now: now,
 	}
 	return w
