@@ -2,7 +2,6 @@ package tenant_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"math"
 	"strings"
@@ -232,7 +231,7 @@ func newBench(t *testing.T, at testdb.Database) *bench {
 	b := &bench{now: time.UnixMilli(1_700_000_000_000)}
 	keep := store.Tenants{DB: db}
 	b.Service = &tenant.Service{
-		Store: keep, Rules: rules(), Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Store: keep, Rules: rules(), Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return b.now },
 	}
 	db.Listen(func([]event.Event) { b.Forget() })

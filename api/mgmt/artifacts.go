@@ -52,7 +52,9 @@ func newArtifactBody(r *http.Request, downloadable bool) func(*software.Artifact
 	return func(a *software.Artifact) artifactBody {
 		self := href(r, "/softwaremodules/%d/artifacts/%d", a.Module, a.ID)
 		b := artifactBody{
-			int64(a.ID), hashesBody{a.Digest.SHA1, a.Digest.MD5, a.Digest.SHA256}, a.Filename, a.Digest.Size,
+			int64(a.ID),
+			hashesBody{a.Digest.SHA1, a.Digest.MD5, a.Digest.SHA256},
+			a.Filename, a.Digest.Size,
 			newStampsBody(a.Stamps), links(self),
 		}
 		if downloadable {
@@ -124,7 +126,7 @@ func readForm(form *multipart.Reader, in *software.Intake) (f uploadForm, err er
 	for parts := 0; ; parts++ {
 		part, err := form.NextRawPart()
 		switch {
-		case errors.Is(err, io.EOF) && (parts == 0 || err == io.EOF): //nolint:errorlint // the end itself; wrapped, it says that the form is cut off
+		case errors.Is(err, io.EOF) && (parts == 0 || err == io.EOF):
 			return f, nil // without any part there is nothing that could be malformed
 		case err != nil:
 			return f, malformed(err)

@@ -24,7 +24,7 @@ func distributionSetTagRoutes() []route {
 		get(one+"/assigned", needs(identity.ReadDistributionSet), "List the distribution sets with a tag", listBody[setBody]{}, (*API).listTaggedSets),
 		post(one+"/assigned", assign, "Give distribution sets a tag", []int64{}, nil, http.StatusNoContent, (*API).tagSets),
 		del(one+"/assigned", assign, "Take a tag from distribution sets", (*API).untagSets),
-		route{method: http.MethodPost, path: one + "/assigned/{setId}", needs: assign, summary: "Give a distribution set a tag", status: http.StatusNoContent, handle: (*API).tagSet},
+		{method: http.MethodPost, path: one + "/assigned/{setId}", needs: assign, summary: "Give a distribution set a tag", status: http.StatusNoContent, handle: (*API).tagSet},
 		del(one+"/assigned/{setId}", assign, "Take a tag from a distribution set", (*API).untagSet),
 	}
 }
