@@ -61,15 +61,6 @@ func (s *Set) Complete() bool {
 	return true
 }
 
-// Usable says why the set cannot be used for anything new, such as an
-// assignment: it is deleted, invalid or incomplete, in this order.
-func (s *Set) Usable() error {
-	if err := s.changeable(); err != nil {
-		return err
-	}
-	return s.mustBeComplete()
-}
-
 func (s *Set) mustBeComplete() error {
 	if !s.Complete() {
 		return fault.New(fault.SetIncomplete, "Distribution set %s:%s (%d) is incomplete: it needs a module of every mandatory type, and every module needs its artifacts.", s.Name, s.Version, s.ID)
@@ -149,18 +140,6 @@ func (s *Set) Lock() bool {
 	return true
 }
 
-// LocksImplicitly reports whether the use of a set with these tags locks it
-// (update-domain 1.6), as far as the tenant's settings want that.
-func LocksImplicitly(tags []string) bool {
-	return !slices.ContainsFunc(tags, func(tag string) bool {
-		switch tag {
-		case "skip-implicit-lock", "skip_implicit_lock", "SKIP_IMPLICIT_LOCK", "SKIP-IMPLICIT-LOCK":
-			return true
-		}
-		return false
-	})
-}
-
 // NewSet is what a set is made of.
 type NewSet struct {
 	TypeKey               *string // nil: the tenant's default
@@ -193,11 +172,6 @@ type SetStore interface {
 
 	// Set returns one, soft-deleted or not, or fault.NotFound.
 	Set(ctx context.Context, t tenant.ID, id SetID) (*Set, error)
-
-	// SetByName returns the set with the name and version that is not deleted;
-	// the oldest where there are several, of different types. fault.NotFound
-	// when there is none.
-	SetByName(ctx context.Context, t tenant.ID, name, version string) (*Set, error)
 
 	// SetModules returns one page of a set's modules and how many it has.
 	// fault.NotFound when there is no such set.

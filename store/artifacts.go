@@ -81,7 +81,7 @@ func room(ctx context.Context, q querier, t tenant.ID, id software.ModuleID, nam
 // CreateArtifact implements software.ArtifactStore.
 func (s Software) CreateArtifact(ctx context.Context, t tenant.ID, a *software.Artifact, admit func(software.Room) error) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
-		r, err := room(ctx, tx, t, a.Module, a.NameKey(), tx.db.locking("e"))
+		r, err := room(ctx, tx, t, a.Module, a.NameKey(), tx.db.lock("e"))
 		if err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (s Software) CreateArtifact(ctx context.Context, t tenant.ID, a *software.A
 // DeleteArtifact implements software.ArtifactStore.
 func (s Software) DeleteArtifact(ctx context.Context, t tenant.ID, moduleID software.ModuleID, id software.ArtifactID, now time.Time, check func(*software.Module) error) (a *software.Artifact, err error) {
 	err = s.DB.update(ctx, func(tx *Tx) error {
-		m, err := module(ctx, tx, t, moduleID, tx.db.locking("e"))
+		m, err := module(ctx, tx, t, moduleID, tx.db.lock("e"))
 		if err != nil {
 			return err
 		}

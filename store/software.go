@@ -81,15 +81,6 @@ func textList(texts []string) (string, error) {
 // texts reads a list parameter made by textList as a table with the column v.
 func (d dialect) texts(param, alias string) string { return d.table(param, alias, "v text") }
 
-// locking ends a SELECT of one table's row, known by the alias, that the
-// transaction is about to change.
-func (d dialect) locking(alias string) string {
-	if d.forUpdate == "" {
-		return ""
-	}
-	return d.forUpdate + " OF " + alias
-}
-
 // exists reports whether the condition finds a row.
 func exists(ctx context.Context, q querier, from string, args ...any) (found bool, err error) {
 	err = q.row(ctx, "SELECT EXISTS (SELECT 1 FROM "+from+")", args...).Scan(&found)

@@ -94,7 +94,7 @@ func (s Software) CreateModules(ctx context.Context, t tenant.ID, modules []soft
 // UpdateModule implements software.ModuleStore.
 func (s Software) UpdateModule(ctx context.Context, t tenant.ID, id software.ModuleID, change func(*software.Module) error) (m *software.Module, err error) {
 	err = s.DB.update(ctx, func(tx *Tx) error {
-		if m, err = module(ctx, tx, t, id, tx.db.locking("e")); err != nil {
+		if m, err = module(ctx, tx, t, id, tx.db.lock("e")); err != nil {
 			return err
 		}
 		before := *m
@@ -122,7 +122,7 @@ func saveModule(ctx context.Context, tx *Tx, t tenant.ID, before, m *software.Mo
 // DeleteModule implements software.ModuleStore.
 func (s Software) DeleteModule(ctx context.Context, t tenant.ID, id software.ModuleID, by caller.Stamps, check func(*software.Module, software.Use) error) (content []string, err error) {
 	err = s.DB.update(ctx, func(tx *Tx) error {
-		m, err := module(ctx, tx, t, id, tx.db.locking("e"))
+		m, err := module(ctx, tx, t, id, tx.db.lock("e"))
 		if err != nil {
 			return err
 		}
@@ -172,7 +172,7 @@ func (s Software) ModuleMetadata(ctx context.Context, t tenant.ID, id software.M
 // UpdateModuleMetadata implements software.ModuleStore.
 func (s Software) UpdateModuleMetadata(ctx context.Context, t tenant.ID, id software.ModuleID, now time.Time, change func(map[string]software.ModuleMetadatum) error) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
-		if _, err := module(ctx, tx, t, id, tx.db.locking("e")); err != nil {
+		if _, err := module(ctx, tx, t, id, tx.db.lock("e")); err != nil {
 			return err
 		}
 		entries, err := moduleMetadata(ctx, tx, id)

@@ -172,7 +172,7 @@ func saveSetTypeModules(ctx context.Context, tx *Tx, before, typ *software.SetTy
 // UpdateSetType implements software.SetTypeStore.
 func (s Software) UpdateSetType(ctx context.Context, t tenant.ID, id software.SetTypeID, change func(*software.SetType) error) (typ *software.SetType, err error) {
 	err = s.DB.update(ctx, func(tx *Tx) error {
-		if typ, err = setType(ctx, tx, tx.db.dialect, t, id, tx.db.locking("e")); err != nil {
+		if typ, err = setType(ctx, tx, tx.db.dialect, t, id, tx.db.lock("e")); err != nil {
 			return err
 		}
 		before := *typ
@@ -203,7 +203,7 @@ func saveSetType(ctx context.Context, tx *Tx, t tenant.ID, before, typ *software
 // DeleteSetType implements software.SetTypeStore.
 func (s Software) DeleteSetType(ctx context.Context, t tenant.ID, id software.SetTypeID, by caller.Stamps, check func(*software.SetType, bool) error) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
-		typ, err := setType(ctx, tx, tx.db.dialect, t, id, tx.db.locking("e"))
+		typ, err := setType(ctx, tx, tx.db.dialect, t, id, tx.db.lock("e"))
 		if err != nil {
 			return err
 		}

@@ -129,27 +129,6 @@ func wholeSet(ctx context.Context, q querier, d dialect, t tenant.ID, id softwar
 	return &list[0], nil
 }
 
-// SetByName implements software.SetStore.
-func (s Software) SetByName(ctx context.Context, t tenant.ID, name, version string) (*software.Set, error) {
-	var set *software.Set
-	err := s.DB.view(ctx, func(q querier) error {
-		head, err := scanSet(q.row(ctx, "SELECT "+setSelect+" FROM "+setFrom+" WHERE e.tenant_id = $1 AND e.name = $2 AND e.version = $3 AND NOT e.deleted ORDER BY e.id LIMIT 1", t, name, version))
-		if none(err) {
-			return fault.Missing("DistributionSet", name+":"+version)
-		}
-		if err != nil {
-			return err
-		}
-		list := []software.Set{head}
-		set = &list[0]
-		return fillSets(ctx, q, s.DB.dialect, list)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return set, nil
-}
-
 // SetModules implements software.SetStore.
 func (s Software) SetModules(ctx context.Context, t tenant.ID, id software.SetID, l query.List) ([]software.Module, int, error) {
 	if err := s.DB.view(ctx, func(q querier) error {
@@ -219,7 +198,7 @@ func saveSetModules(ctx context.Context, tx *Tx, t tenant.ID, before, set *softw
 // UpdateSet implements software.SetStore.
 func (s Software) UpdateSet(ctx context.Context, t tenant.ID, id software.SetID, change func(*software.Set) error) (set *software.Set, err error) {
 	err = s.DB.update(ctx, func(tx *Tx) error {
-		if set, err = wholeSet(ctx, tx, tx.db.dialect, t, id, tx.db.locking("e")); err != nil {
+		if set, err = wholeSet(ctx, tx, tx.db.dialect, t, id, tx.db.lock("e")); err != nil {
 			return err
 		}
 		before := *set
@@ -243,26 +222,10 @@ func (s Software) UpdateSet(ctx context.Context, t tenant.ID, id software.SetID,
 	return set, err
 }
 
-// lockSet locks a set with its modules, as its use does (update-domain 1.6);
-// what is locked already stays untouched. It is part of the caller's
-// transaction.
-func lockSet(ctx context.Context, tx *Tx, t tenant.ID, id software.SetID, by caller.Stamps) error {
-	at := by.ModifiedAt.UnixMilli()
-	n, err := tx.affected(ctx, "UPDATE distribution_set SET locked = TRUE, modified_by = $3, modified_at = $4 WHERE tenant_id = $1 AND id = $2 AND NOT locked", t, int64(id), by.ModifiedBy, at)
-	if err != nil || n == 0 {
-		return err
-	}
-	if _, err := tx.exec(ctx, "UPDATE software_module SET locked = TRUE, modified_by = $2, modified_at = $3 WHERE NOT locked AND id IN (SELECT module_id FROM distribution_set_module WHERE set_id = $1)", int64(id), by.ModifiedBy, at); err != nil {
-		return err
-	}
-	tx.changed(t, "set", int64(id), by.ModifiedAt)
-	return nil
-}
-
 // DeleteSet implements software.SetStore.
 func (s Software) DeleteSet(ctx context.Context, t tenant.ID, id software.SetID, by caller.Stamps) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
-		set, err := setHead(ctx, tx, t, id, tx.db.locking("e"))
+		set, err := setHead(ctx, tx, t, id, tx.db.lock("e"))
 		if err != nil || set.Deleted {
 			return err
 		}
@@ -298,7 +261,7 @@ func (s Software) SetMetadata(ctx context.Context, t tenant.ID, id software.SetI
 // UpdateSetMetadata implements software.SetStore.
 func (s Software) UpdateSetMetadata(ctx context.Context, t tenant.ID, id software.SetID, now time.Time, change func(*software.Set, map[string]string) error) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
-		set, err := setHead(ctx, tx, t, id, tx.db.locking("e"))
+		set, err := setHead(ctx, tx, t, id, tx.db.lock("e"))
 		if err != nil {
 			return err
 		}

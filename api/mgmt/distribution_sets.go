@@ -3,8 +3,10 @@ package mgmt
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/identity"
 	"github.com/otaria/otaria/query"
@@ -32,6 +34,11 @@ func distributionSetRoutes() []route {
 		metadatum,
 		put(one+"/metadata/{key}", needs(identity.UpdateDistributionSet), "Add or replace one entry of the metadata of a distribution set", setMetadatumChange{}, nil, http.StatusNoContent, (*API).putSetMetadatum),
 		del(one+"/metadata/{key}", needs(identity.UpdateDistributionSet), "Delete one entry of the metadata of a distribution set", (*API).deleteSetMetadatum),
+		post(one+"/assignedTargets", needs(identity.UpdateTarget, identity.ReadDistributionSet), "Assign a distribution set to targets", []targetAssignmentInput{}, assignedBody{}, http.StatusOK, (*API).assignSet),
+		get(one+"/statistics", needs(identity.ReadDistributionSet), "Count what uses a distribution set", setStatisticsBody{}, (*API).setStatistics),
+		get(one+"/statistics/actions", needs(identity.ReadDistributionSet), "Count the actions of a distribution set by status", setStatisticsBody{}, (*API).setActionStatistics),
+		get(one+"/statistics/rollouts", needs(identity.ReadDistributionSet), "Count the rollouts of a distribution set by status", setStatisticsBody{}, (*API).setRolloutStatistics),
+		get(one+"/statistics/autoassignments", needs(identity.ReadDistributionSet), "Count the auto-assignments of a distribution set", setStatisticsBody{}, (*API).setAutoAssignmentStatistics),
 		post(one+"/invalidate", needs(identity.UpdateDistributionSet, identity.ReadDistributionSet), "Invalidate a distribution set for ever", invalidation{}, nil, http.StatusNoContent, (*API).invalidateSet),
 	}
 }
@@ -372,6 +379,104 @@ func (a *API) invalidateSet(w http.ResponseWriter, r *http.Request) error {
 	if err := a.Software.InvalidateSet(r.Context(), id); err != nil {
 		return err
 	}
+	if in.ActionCancelationType != cancelNone {
+		if err := a.Deployment.CancelSet(r.Context(), id, in.ActionCancelationType == cancelForce); err != nil {
+			return err
+		}
+	}
 	httpjson.NoContent(w, r)
 	return nil
+}
+
+func (a *API) assignSet(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID[software.SetID](r, "setId")
+	if err != nil {
+		return err
+	}
+	offline, err := readBool(r, "offline")
+	if err != nil {
+		return err
+	}
+	var in []targetAssignmentInput
+	if err := httpjson.Read(w, r, &in, maxBody); err != nil {
+		return err
+	}
+	orders := make([]deployment.Order, len(in))
+	for i := range in {
+		orders[i] = in[i].order()
+	}
+	done, err := a.Deployment.AssignSet(r.Context(), id, orders, offline)
+	if err != nil {
+		return err
+	}
+	return httpjson.Write(w, r, http.StatusOK, newAssignedBody(r, done))
+}
+
+// setStatisticsBody counts what uses a set: by status in upper case, and in all
+// (management-api 2.8).
+type setStatisticsBody struct {
+	Actions              map[string]int `json:"actions,omitempty"`
+	Rollouts             map[string]int `json:"rollouts,omitempty"`
+	TotalAutoAssignments *int           `json:"totalAutoAssignments,omitempty"`
+}
+
+// setStatistics always has all parts; the partial views leave out what is empty.
+func (a *API) setStatistics(w http.ResponseWriter, r *http.Request) error {
+	actions, err := a.countActions(r)
+	if err != nil {
+		return err
+	}
+	none := 0
+	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Actions: actions, Rollouts: map[string]int{"total": 0}, TotalAutoAssignments: &none})
+}
+
+func (a *API) setActionStatistics(w http.ResponseWriter, r *http.Request) error {
+	actions, err := a.countActions(r)
+	if err != nil {
+		return err
+	}
+	if actions["total"] == 0 {
+		actions = nil
+	}
+	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Actions: actions})
+}
+
+// setRolloutStatistics and setAutoAssignmentStatistics have nothing to count
+// before there are rollouts and auto-assignments.
+func (a *API) setRolloutStatistics(w http.ResponseWriter, r *http.Request) error {
+	if _, err := a.statisticsOf(r); err != nil {
+		return err
+	}
+	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{})
+}
+
+func (a *API) setAutoAssignmentStatistics(w http.ResponseWriter, r *http.Request) error {
+	return a.setRolloutStatistics(w, r)
+}
+
+// statisticsOf returns the set that statistics are asked of, if it exists.
+func (a *API) statisticsOf(r *http.Request) (software.SetID, error) {
+	id, err := pathID[software.SetID](r, "setId")
+	if err != nil {
+		return 0, err
+	}
+	_, err = a.Software.Set(r.Context(), id)
+	return id, err
+}
+
+func (a *API) countActions(r *http.Request) (map[string]int, error) {
+	id, err := a.statisticsOf(r)
+	if err != nil {
+		return nil, err
+	}
+	byStatus, err := a.Deployment.CountActions(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	counts := map[string]int{"total": 0}
+	for status, n := range byStatus {
+		counts[strings.ToUpper(status.String())] = n
+		counts["total"] += n
+	}
+	return counts, nil
 }

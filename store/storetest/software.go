@@ -491,11 +491,6 @@ func sets(t *testing.T, b *bench) {
 	if !got.Complete() || !got.Valid || len(got.Modules) != 2 {
 		t.Errorf("got %+v", got)
 	}
-	byName, err := b.Store.SetByName(b.ctx, caller.From(b.ctx).Tenant, "s", "1")
-	ok(t, err)
-	if d := cmp.Diff(set, byName); d != "" {
-		t.Error(d)
-	}
 
 	// One more of a type that allows one replaces what was there.
 	ok(t, b.AddModules(b.ctx, set.ID, []*software.ModuleID{&os2.ID}))
@@ -650,17 +645,13 @@ func tenantsApart(t *testing.T, b *bench) {
 	ids := typeIDs(t, b, "os")
 
 	for what, f := range map[string]func(context.Context) error{
-		"module type": func(ctx context.Context) error { _, err := b.ModuleType(ctx, *ids[0]); return err },
-		"module":      func(ctx context.Context) error { _, err := b.Module(ctx, m.ID); return err },
-		"metadata":    func(ctx context.Context) error { _, err := b.ModuleMetadata(ctx, m.ID); return err },
-		"artifacts":   func(ctx context.Context) error { _, err := b.Artifacts(ctx, m.ID); return err },
-		"artifact":    func(ctx context.Context) error { return b.DeleteArtifact(ctx, m.ID, a.ID) },
-		"set type":    func(ctx context.Context) error { _, err := b.SetType(ctx, set.Type.ID); return err },
-		"set":         func(ctx context.Context) error { _, err := b.Set(ctx, set.ID); return err },
-		"set by name": func(ctx context.Context) error {
-			_, err := b.Store.SetByName(ctx, caller.From(ctx).Tenant, "s", "1")
-			return err
-		},
+		"module type":  func(ctx context.Context) error { _, err := b.ModuleType(ctx, *ids[0]); return err },
+		"module":       func(ctx context.Context) error { _, err := b.Module(ctx, m.ID); return err },
+		"metadata":     func(ctx context.Context) error { _, err := b.ModuleMetadata(ctx, m.ID); return err },
+		"artifacts":    func(ctx context.Context) error { _, err := b.Artifacts(ctx, m.ID); return err },
+		"artifact":     func(ctx context.Context) error { return b.DeleteArtifact(ctx, m.ID, a.ID) },
+		"set type":     func(ctx context.Context) error { _, err := b.SetType(ctx, set.Type.ID); return err },
+		"set":          func(ctx context.Context) error { _, err := b.Set(ctx, set.ID); return err },
 		"set metadata": func(ctx context.Context) error { _, err := b.SetMetadata(ctx, set.ID); return err },
 		"tag":          func(ctx context.Context) error { _, err := b.Tag(ctx, tag[0].ID); return err },
 		"tagged sets": func(ctx context.Context) error {
