@@ -69,7 +69,7 @@ const (
 // gathered, and returns.
 func Run(ctx context.Context, c Config) (err error) {
 	if err := os.MkdirAll(c.DataDir, 0o750); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return fmt.Errorf("data directory %s: %w", c.DataDir, err)
 	}
 	unlock, err := lockDir(c.DataDir, c.DatabaseURL != "")
 	if err != nil {
