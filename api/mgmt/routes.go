@@ -65,6 +65,8 @@ func routes() []route {
 		distributionSetTypeRoutes(),
 		distributionSetRoutes(),
 		distributionSetTagRoutes(),
+		configRoutes(),
+		userInfoRoutes(),
 	} {
 		all = append(all, list...)
 	}
