@@ -59,6 +59,8 @@ type Service struct {
 	DefaultTenant string // canonical; of user names that name none
 	Now           func() time.Time
 
+	hashing sync.Mutex // one hash at a time: each takes 19 MiB, and a stranger can ask for many
+
 	mu    sync.Mutex
 	known map[[32]byte]proof
 	salt  []byte // keys the cache, so that it holds nothing that can be guessed from a dump
@@ -95,7 +97,9 @@ func (s *Service) Authenticate(ctx context.Context, login, password string) (*Pr
 	if a != nil {
 		hash = a.PasswordHash
 	}
+	s.hashing.Lock()
 	right, err := CheckPassword(hash, password)
+	s.hashing.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("account %q of tenant %s: %w", name, tenantName, err)
 	}

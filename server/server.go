@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -130,6 +131,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	generated, created, err := users.EnsureAdmin(ctx, first.ID, c.AdminUser, c.AdminPassword)
 	if err != nil {
 		return fmt.Errorf("create the first administrator: %w", err)
+	}
+	if created {
+		debug.FreeOSMemory() // hashing took far more than the server needs at rest
 	}
 	var since int64
 	if db.Shared() {
