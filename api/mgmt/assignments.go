@@ -2,13 +2,20 @@ package mgmt
 
 import (
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/otaria/otaria/api/httpjson"
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/identity"
+	"github.com/otaria/otaria/software"
 )
+
+func assignmentRoutes() []route {
+	return []route{
+		post("/rest/v1/targets/{targetId}/assignedDS", needs(identity.UpdateTarget, identity.ReadDistributionSet), "Assign a distribution set to a target", []setAssignmentInput{}, assignedBody{}, http.StatusOK, (*API).assignTarget),
+	}
+}
 
 // assignmentInput is one wish of an assignment, beside who or what it is about
 // (management-api 2.2, assignment request item).
@@ -97,7 +104,7 @@ func newAssignedBody(r *http.Request, a *deployment.Assigned) assignedBody {
 	return assignedBody{
 		AlreadyAssigned: a.Already, Assigned: len(a.New), Total: a.Already + len(a.New),
 		AssignedActions: bodies(a.New, func(n *deployment.NewAction) actionLinkBody {
-			return actionLinkBody{int64(n.ID), links(href(r, "/targets/%s/actions/%d", url.PathEscape(string(n.Target)), n.ID))}
+			return actionLinkBody{int64(n.ID), links(href(r, "/targets/%s/actions/%d", segment(string(n.Target)), n.ID))}
 		}),
 	}
 }
@@ -112,4 +119,41 @@ func (in *targetAssignmentInput) order() deployment.Order {
 	o := in.assignmentInput.order()
 	o.Target = fleet.ControllerID(in.ID)
 	return o
+}
+
+// setAssignmentInput assigns a set.
+type setAssignmentInput struct {
+	ID int64 `json:"id" bind:"required"`
+	assignmentInput
+}
+
+func (in *setAssignmentInput) order() deployment.Order {
+	o := in.assignmentInput.order()
+	o.Set = software.SetID(in.ID)
+	return o
+}
+
+func (a *API) assignTarget(w http.ResponseWriter, r *http.Request) error {
+	offline, err := readBool(r, "offline")
+	if err != nil {
+		return err
+	}
+	if !offline { // looking the target up needs its READ beside
+		if err := a.require(r, identity.ReadTarget); err != nil {
+			return err
+		}
+	}
+	var in []setAssignmentInput
+	if err := httpjson.Read(w, r, &in, maxBody); err != nil {
+		return err
+	}
+	orders := make([]deployment.Order, len(in))
+	for i := range in {
+		orders[i] = in[i].order()
+	}
+	done, err := a.Deployment.AssignTarget(r.Context(), targetOf(r), orders, offline)
+	if err != nil {
+		return err
+	}
+	return httpjson.Write(w, r, http.StatusOK, newAssignedBody(r, done))
 }

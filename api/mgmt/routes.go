@@ -65,6 +65,8 @@ func routes() []route {
 		distributionSetTypeRoutes(),
 		distributionSetRoutes(),
 		distributionSetTagRoutes(),
+		assignmentRoutes(),
+		actionRoutes(),
 		configRoutes(),
 		userInfoRoutes(),
 	} {

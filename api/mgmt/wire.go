@@ -3,6 +3,7 @@ package mgmt
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/otaria/otaria/api/httpjson"
@@ -63,9 +64,21 @@ func href(r *http.Request, format string, args ...any) string {
 // links begins the links of an entity with its own.
 func links(self string) httpjson.Links { return httpjson.Links{{Rel: "self", Href: self}} }
 
+// parameters are those of a list, read as httpjson.Param does: clients write
+// semicolons into q.
+func parameters(r *http.Request) url.Values {
+	values := url.Values{}
+	for _, name := range []string{"offset", "limit", "sort", "q"} {
+		if v, ok := httpjson.Param(r, name); ok {
+			values.Set(name, v)
+		}
+	}
+	return values
+}
+
 // readList reads paging, sorting and q of a list, sorted by id when nothing else is said.
 func readList(r *http.Request, f *query.Fields) (query.List, error) {
-	return query.ParseList(r.URL.Query(), f, query.Order{Field: "id"})
+	return query.ParseList(parameters(r), f, query.Order{Field: "id"})
 }
 
 // readDeleted reads soft_deleted_mode (management-api 1.7).
