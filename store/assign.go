@@ -129,12 +129,13 @@ func (tx *Tx) candidates(ctx context.Context, t tenant.ID, a *deployment.Assignm
 	if err != nil {
 		return nil, err
 	}
+	// CROSS JOIN makes SQLite go from the names to the targets.
 	found, err := all(ctx, tx, scanCandidate, `SELECT o.place, t.id, t.status, t.assigned_set,
 			CASE WHEN x.id IS NULL OR EXISTS (SELECT 1 FROM target_type_set_type c JOIN distribution_set s ON s.type_id = c.set_type_id WHERE c.target_type_id = x.id AND s.id = $3) THEN NULL ELSE x.name END,
 			ac.initiator, ac.remark, ac.activated_by, ac.activated_at
-		FROM `+tx.db.table("$2", "o", "place bigint", "name text")+` JOIN target t ON t.tenant_id = $1 AND t.controller_id = o.name
+		FROM `+tx.db.table("$2", "o", "place bigint", "name text")+` CROSS JOIN target t
 		LEFT JOIN target_type x ON x.id = t.type_id LEFT JOIN auto_confirm ac ON ac.target_id = t.id
-		ORDER BY t.id`+tx.db.lock("t"), t, string(list), int64(a.Set))
+		WHERE t.tenant_id = $1 AND t.controller_id = o.name ORDER BY t.id`+tx.db.lock("t"), t, string(list), int64(a.Set))
 	if err != nil || a.MaxActions <= 0 || len(found) == 0 {
 		return found, err
 	}

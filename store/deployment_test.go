@@ -530,3 +530,38 @@ func TestAssignLocks(t *testing.T) {
 		}
 	})
 }
+
+// TestStandingPlan: a poll must not look at other targets' actions, with
+// statistics and without.
+func TestStandingPlan(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, open(t, testdb.SQLite(t)))
+	plan := func() string {
+		t.Helper()
+		var lines []string
+		if err := w.db.view(w.ctx, func(q querier) (err error) {
+			lines, err = all(w.ctx, q, func(s scanner) (line string, err error) {
+				var ignored int
+				err = s.Scan(&ignored, &ignored, &ignored, &line)
+				return line, err
+			}, "EXPLAIN QUERY PLAN "+standingSQL, int64(w.tenant), "a")
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(lines, "\n")
+	}
+	check := func(p string) {
+		t.Helper()
+		for _, index := range []string{"action_active (target_id=?)", "action_target (target_id=?)", "(tenant_id=? AND controller_id=?)"} {
+			if !strings.Contains(p, index) {
+				t.Errorf("the plan does not use %s:\n%s", index, p)
+			}
+		}
+	}
+	check(plan())
+	w.targets(t, "a", "b")
+	w.assign(t, w.set(t, "one"), "a", "b")
+	w.exec(t, "ANALYZE")
+	check(plan())
+}

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"encoding/json"
+	"fmt"
 
 	"github.com/otaria/otaria/event"
 )
@@ -15,18 +17,50 @@ func (tx *Tx) record(e event.Event) {
 	tx.events = append(tx.events, e)
 }
 
+// fewEvents are written one by one; more by one statement.
+const fewEvents = 8
+
 func (tx *Tx) writeEvents(ctx context.Context) error {
+	if len(tx.events) > fewEvents {
+		return tx.writeManyEvents(ctx)
+	}
 	for _, e := range tx.events {
-		data := e.Data
-		if data == "" {
-			data = "{}"
-		}
 		if _, err := tx.exec(ctx, "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			e.Tenant, tx.db.node, string(e.Kind), e.Subject, int64(e.Reach), data, e.At); err != nil {
+			e.Tenant, tx.db.node, string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), e.At); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func dataOf(e event.Event) string {
+	if e.Data == "" {
+		return "{}"
+	}
+	return e.Data
+}
+
+// writeManyEvents writes those of a change to thousands of targets.
+func (tx *Tx) writeManyEvents(ctx context.Context) error {
+	type row struct {
+		Tenant  int64  `json:"tenant"`
+		Kind    string `json:"kind"`
+		Subject int64  `json:"subject"`
+		Target  int64  `json:"target"`
+		Data    string `json:"data"`
+		At      int64  `json:"at"`
+	}
+	rows := make([]row, len(tx.events))
+	for i, e := range tx.events {
+		rows[i] = row{int64(e.Tenant), string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), e.At}
+	}
+	list, err := json.Marshal(rows)
+	if err != nil {
+		return fmt.Errorf("events of a change: %w", err)
+	}
+	_, err = tx.exec(ctx, "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) SELECT v.tenant, $2, v.kind, v.subject, v.target, v.data, v.at FROM "+
+		tx.db.table("$1", "v", "tenant bigint", "kind text", "subject bigint", "target bigint", "data text", "at bigint"), string(list), tx.db.node)
+	return err
 }
 
 // Listen calls f after each commit with what it recorded, before the commit is

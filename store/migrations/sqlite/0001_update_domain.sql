@@ -302,6 +302,9 @@ INSERT INTO sqlite_sequence (name, seq) VALUES ('action', 1000);
 CREATE INDEX action_target ON action (target_id, id);
 CREATE INDEX action_active ON action (target_id, weight DESC, id) WHERE active;
 CREATE INDEX action_set ON action (set_id, status);
+CREATE INDEX action_tenant ON action (tenant_id, id);
+-- What rollouts have in store; 8 is deployment.Scheduled.
+CREATE INDEX action_scheduled ON action (target_id) WHERE status = 8;
 
 CREATE TABLE action_status (
 	id          INTEGER PRIMARY KEY AUTOINCREMENT,
