@@ -23,6 +23,9 @@ type DocumentStore interface {
 	// fault.ForeignAction as UpdateCase.
 	TargetAction(ctx context.Context, t tenant.ID, target fleet.ControllerID, id ActionID) (*Action, error)
 
+	// RecordProgress records the event that a download went on.
+	RecordProgress(ctx context.Context, t tenant.ID, p DownloadProgress, now time.Time) error
+
 	// HoldsModule tells how a module reaches the target: active is its most
 	// urgent active action, not being canceled, whose set contains the module, 0
 	// when there is none; installed, whether the installed set does.
@@ -188,13 +191,6 @@ func (s *Service) MayList(ctx context.Context, target fleet.ControllerID, module
 
 func errUnassigned(target fleet.ControllerID, module software.ModuleID) error {
 	return fault.New(fault.ModuleUnassigned, "Nothing that target %s was told to install contains the software module %d.", target, module)
-}
-
-// NoteDownload notes that the target reads a file for the action, by the path
-// that it used. fault.Quota when the action's history is full.
-func (s *Service) NoteDownload(ctx context.Context, target fleet.ControllerID, id ActionID, path string) error {
-	_, err := s.change(ctx, target, id, func(c *Case) error { return c.NoteDownload(path, s.Now()) })
-	return err
 }
 
 func (s *Service) document(ctx context.Context, a *Action, before Status, history int) (*Document, error) {

@@ -19,6 +19,7 @@ const (
 	ActionAssigned   Kind = "action.assigned"
 	ActionChanged    Kind = "action.changed"
 	ActionDeleted    Kind = "action.deleted"
+	ActionDownload   Kind = "action.download"  // a file is being downloaded: its entry in the history, and the bytes since the last such event
 	SoftwareChanged  Kind = "software.changed" // a set, a module or an artifact
 	AccountChanged   Kind = "account.changed"
 )

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/otaria/otaria/api/ddi"
+	"github.com/otaria/otaria/api/download"
 	"github.com/otaria/otaria/api/httpjson"
 	"github.com/otaria/otaria/api/mgmt"
 	"github.com/otaria/otaria/blob/local"
@@ -119,7 +120,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
 	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Log: c.Log, MaxUpload: c.MaxUpload}
 	families := ddi.DefaultIdentityHeaders()
-	devices := &ddi.API{Tenants: tenants, Fleet: targets, Deployment: actions, Identity: families, Log: c.Log, Now: now}
+	devices := &ddi.API{Tenants: tenants, Software: modules, ArtifactLinks: download.DefaultLinks(), Fleet: targets, Deployment: actions, Identity: families, Log: c.Log, Now: now}
 
 	if err := (store.Tenants{DB: db}).EnsureTenant(ctx, DefaultTenant, now()); err != nil {
 		return fmt.Errorf("create the tenant %s: %w", DefaultTenant, err)

@@ -14,22 +14,27 @@ import (
 	"strings"
 	"time"
 
+	"github.com/otaria/otaria/api/download"
 	"github.com/otaria/otaria/api/httpjson"
 	"github.com/otaria/otaria/caller"
 	"github.com/otaria/otaria/deployment"
-	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/software"
 	"github.com/otaria/otaria/tenant"
 )
 
 // API serves the device API.
 type API struct {
 	Tenants    *tenant.Service
+	Software   *software.Service
 	Fleet      *fleet.Service
 	Deployment *deployment.Service
 	Identity   []IdentityHeaders
 	Log        *slog.Logger
 	Now        func() time.Time
+
+	// ArtifactLinks are the addresses of artifacts in device documents.
+	ArtifactLinks []download.Link
 }
 
 // maxBody bounds what a device may send: log lines by the hundred fit.
@@ -43,15 +48,11 @@ func Serves(path string) bool {
 
 // Handler returns the handler of every path that Serves reports.
 func (a *API) Handler() http.Handler {
-	types := []string{httpjson.HAL, httpjson.JSON, httpjson.CBOR}
-	in := []string{httpjson.JSON, httpjson.CBOR}
-	const base = "/{tenant}/controller/v1/{controllerId}"
-	mux := httpjson.NewMux([]httpjson.Route{
-		{Method: http.MethodGet, Path: base, Produces: types, Handle: a.poll},
-		{Method: http.MethodPut, Path: base + "/configData", Consumes: in, Handle: a.putAttributes},
-		{Method: http.MethodPost, Path: base + "/deploymentBase/{actionId}/feedback", Consumes: in, Handle: a.postFeedback},
-		{Method: http.MethodPost, Path: base + "/cancelAction/{actionId}/feedback", Consumes: in, Handle: a.postCancelFeedback},
-	}, httpjson.Options{OnError: a.fail})
+	var list []httpjson.Route
+	for _, rt := range routes() {
+		list = append(list, rt.http(a))
+	}
+	mux := httpjson.NewMux(list, httpjson.Options{OnError: a.fail})
 	return httpjson.SecurityHeaders(httpjson.Hygiene(httpjson.DeviceStrict, a.authenticated(mux)))
 }
 
@@ -99,41 +100,8 @@ func segments(r *http.Request) (tenantName string, id fleet.ControllerID, ok boo
 // base returns the address of the device's own resources, with the tenant as
 // the device typed it. Everything but letters, digits and -._~ is escaped.
 func (d *device) base(r *http.Request) string {
-	return httpjson.BaseURL(r) + "/" + escape(d.typed) + "/controller/v1/" + escape(string(d.id))
-}
-
-func escape(s string) string {
-	const hex = "0123456789ABCDEF"
-	clean := true
-	for i := range len(s) {
-		clean = clean && unreserved(s[i])
-	}
-	if clean {
-		return s
-	}
-	b := make([]byte, 0, len(s)+16)
-	for i := range len(s) {
-		if c := s[i]; unreserved(c) {
-			b = append(b, c)
-		} else {
-			b = append(b, '%', hex[c>>4], hex[c&15])
-		}
-	}
-	return string(b)
-}
-
-func unreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
+	return httpjson.BaseURL(r) + "/" + download.Escape(d.typed) + "/controller/v1/" + download.Escape(string(d.id))
 }
 
 // chance is the source of the random spread of polls.
 func chance() float64 { return rand.Float64() } //nolint:gosec // spreads load, guards nothing
-
-// pathNumber reads an id from the path.
-func pathNumber(r *http.Request, name string) (int64, error) {
-	n, err := parseInt64(r.PathValue(name))
-	if err != nil {
-		return 0, fault.New(fault.Unreadable, "The path holds %q where an id belongs, which is a number.", r.PathValue(name))
-	}
-	return n, nil
-}

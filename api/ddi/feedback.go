@@ -52,10 +52,7 @@ func (in *feedbackInput) report() (deployment.Report, error) {
 	if in.Timestamp != nil {
 		r.At = time.UnixMilli(*in.Timestamp)
 	}
-	if in.Status.Code != nil {
-		code := int(*in.Status.Code)
-		r.Code = &code
-	}
+	r.Code = number(in.Status.Code)
 	var v freetext.Violations
 	for i, d := range in.Status.Details {
 		if d == nil {
@@ -70,7 +67,7 @@ func (in *feedbackInput) report() (deployment.Report, error) {
 }
 
 func (a *API) readReport(w http.ResponseWriter, r *http.Request) (deployment.ActionID, deployment.Report, error) {
-	id, err := pathNumber(r, "actionId")
+	id, err := httpjson.ID(r, "actionId")
 	if err != nil {
 		return 0, deployment.Report{}, err
 	}
@@ -94,16 +91,11 @@ func (a *API) postFeedback(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-func (a *API) postCancelFeedback(w http.ResponseWriter, r *http.Request) error {
-	id, report, err := a.readReport(w, r)
-	if err != nil {
-		return err
+// number widens a code.
+func number(code *int32) *int {
+	if code == nil {
+		return nil
 	}
-	if err := a.Deployment.ReportCancel(r.Context(), deviceOf(r.Context()).id, id, report); err != nil {
-		return err
-	}
-	httpjson.Empty(w, http.StatusOK)
-	return nil
+	n := int(*code)
+	return &n
 }
-
-func parseInt64(s string) (int64, error) { return strconv.ParseInt(s, 10, 64) }

@@ -12,7 +12,7 @@ import (
 // pollBody is what a poll hears (device-apis A.3).
 type pollBody struct {
 	Config pollConfig     `json:"config"`
-	Links  httpjson.Links `json:"_links,omitempty"`
+	Links  httpjson.Links `json:"_links,omitempty" cbor:"links"`
 }
 
 type pollConfig struct {
@@ -30,13 +30,17 @@ func (a *API) poll(w http.ResponseWriter, r *http.Request) error {
 	if err := a.arrive(r, d); err != nil {
 		return err
 	}
+	var err error
+	if d.standing, d.window, err = a.Deployment.Lapse(r.Context(), d.tenant, d.id, d.standing, d.window); err != nil {
+		return err
+	}
 	now := a.Now()
 	st := &d.standing
-	base := d.base(r)
+	root := d.base(r)
 	var links [3]httpjson.Link
 	n := 0
 	add := func(rel, tail string) {
-		links[n] = httpjson.Link{Rel: rel, Href: base + tail}
+		links[n] = httpjson.Link{Rel: rel, Href: root + tail}
 		n++
 	}
 	action := strconv.FormatInt(int64(st.Action), 10)
@@ -65,12 +69,8 @@ func (a *API) poll(w http.ResponseWriter, r *http.Request) error {
 // sleep is how long the device shall wait until its next poll.
 func (a *API) sleep(d *device) string {
 	s := d.tenant.Settings
-	interval := s.Polling.At(int(d.standing.Interval))
-	if d.window != (deployment.Window{}) {
-		base := interval.Base
-		return tenant.FormatSleep(d.window.PollInterval(a.Now(), base, tenant.MinPolling, s.WindowPollCount))
-	}
-	return tenant.FormatSleep(interval.Sleep(chance))
+	usual := s.Polling.At(int(d.standing.Interval)).Sleep(chance)
+	return tenant.FormatSleep(d.window.PollInterval(a.Now(), usual, tenant.MinPolling, s.WindowPollCount))
 }
 
 // arrive does what a visit leaves behind: an unknown device registers itself, a

@@ -182,6 +182,13 @@ func negotiate(headers, offers []string) (index int, charset string) {
 	return -1, ""
 }
 
+// Accepts reports whether the request's Accept admits the type; for routes
+// without Produces, where the type depends on more than the path.
+func Accepts(r *http.Request, contentType string) bool {
+	i, _ := negotiate(r.Header["Accept"], []string{contentType})
+	return i == 0
+}
+
 // Typed reports whether the request's Content-Type is one of the types,
 // whatever its parameters. For routes without Consumes, where a body of a
 // missing or foreign type counts as absent (DELETE, management-api 1.2).

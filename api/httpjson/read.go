@@ -1,6 +1,7 @@
 package httpjson
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
@@ -46,7 +47,7 @@ func Read(w http.ResponseWriter, r *http.Request, dst any, limit int64) error {
 }
 
 // ReadOptional is Read for a body that may be left out; it reports whether
-// there was one. Blanks are a body.
+// there was one. JSON null is none; blanks are one.
 func ReadOptional(w http.ResponseWriter, r *http.Request, dst any, limit int64) (bool, error) {
 	return read(w, r, dst, limit, false)
 }
@@ -56,7 +57,7 @@ func read(w http.ResponseWriter, r *http.Request, dst any, limit int64, required
 	if err != nil {
 		return false, err
 	}
-	if len(body) == 0 && !required {
+	if !required && (len(body) == 0 || string(bytes.TrimSpace(body)) == "null") {
 		return false, nil
 	}
 	contentType := r.Header.Get("Content-Type")

@@ -350,6 +350,9 @@ func TestReadLimits(t *testing.T) {
 	if had, err := httpjson.ReadOptional(httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), &in, 10); had || err != nil {
 		t.Error(had, err)
 	}
+	if had, err := httpjson.ReadOptional(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(" null\n")), &in, 10); had || err != nil {
+		t.Error(had, err)
+	}
 	if had, err := httpjson.ReadOptional(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(" ")), &in, 10); !had || err == nil {
 		t.Error(had, err)
 	}
