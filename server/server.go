@@ -93,6 +93,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 
 	quotas := tenant.DefaultQuotas()
+	quotas.ArtifactSize = c.MaxUpload // what the operator allows
 	now := time.Now
 	rules := tenant.Rules{CheckQuery: func(text string) error {
 		_, err := query.Parse(text, fleet.TargetFields())
@@ -173,6 +174,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer stop()
 	g, gctx := errgroup.WithContext(background)
 	g.Go(func() error { return visits.Run(gctx, saveVisitsEvery) })
+	g.Go(func() error { return sweep(gctx, modules, c.Log) })
 	if db.Shared() {
 		g.Go(func() error { return follow(gctx, db, polls, since, c.Log) })
 	}

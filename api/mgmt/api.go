@@ -29,7 +29,8 @@ type API struct {
 	Deployment *deployment.Service
 	Log        *slog.Logger
 
-	// MaxUpload is the largest multipart form that is read, in bytes.
+	// MaxUpload is the largest file that a multipart form may bring, in bytes; 0:
+	// any. A quota may be lower.
 	MaxUpload int64
 }
 

@@ -73,7 +73,7 @@ func (a *API) uploadArtifact(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if a.MaxUpload > 0 {
-		r.Body = http.MaxBytesReader(w, r.Body, a.MaxUpload)
+		r.Body = http.MaxBytesReader(w, r.Body, a.MaxUpload+maxFormOverhead)
 	}
 	form, err := r.MultipartReader()
 	if err != nil {
@@ -112,6 +112,9 @@ type uploadForm struct {
 	filename string // that its part has
 	fields   map[string][]string
 }
+
+// maxFormOverhead is what a multipart form may have beside its file, in bytes.
+const maxFormOverhead = 1 << 20
 
 // maxField bounds a form field, in bytes (the longest is a file name), and
 // maxFields how often a form may have one.
