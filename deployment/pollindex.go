@@ -4,22 +4,47 @@ import (
 	"context"
 	"hash/maphash"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/tenant"
 )
 
 // PollStore reads standings.
 type PollStore interface {
 	// Standing reads a target's standing by one indexed lookup, and the window of
-	// its action if it has one; overrides are the tenant's polling intervals, of
-	// which the first that matches the target counts. fault.NotFound when there is
-	// no such target.
-	Standing(ctx context.Context, t tenant.ID, id fleet.ControllerID, overrides []tenant.PollingOverride) (Standing, Window, error)
+	// its action if it has one. fault.NotFound when there is no such target.
+	Standing(ctx context.Context, t tenant.ID, id fleet.ControllerID, p Pace) (Standing, Window, error)
+}
+
+// Pace is the tenant's polling intervals of their own, of which the first whose
+// query matches the target counts, and the moment that the queries speak of.
+type Pace struct {
+	Overrides []tenant.PollingOverride
+	Moment    query.Moment
+}
+
+// volatile reports whether time alone can change which interval holds: a query
+// that asks when a target was last seen, or what time it is.
+func (p Pace) volatile() bool {
+	return slices.ContainsFunc(p.Overrides, func(o tenant.PollingOverride) bool {
+		return strings.Contains(o.Query, "${") || strings.Contains(strings.ToLower(o.Query), "lastcontrollerrequestat")
+	})
+}
+
+// paceOf returns it for the tenant.
+func paceOf(t *tenant.Tenant, now time.Time) Pace {
+	p := Pace{Overrides: t.Settings.Polling.Overrides}
+	if len(p.Overrides) > 0 {
+		p.Moment = query.Moment{Now: now.UnixMilli(), OverdueBefore: now.Add(-t.Settings.Polling.Base.Longest() - t.Settings.OverdueAfter).UnixMilli()}
+	}
+	return p
 }
 
 // PollIndex keeps the standings of the targets that polled last, so that a poll
@@ -98,8 +123,9 @@ func (p *PollIndex) Lookup(ctx context.Context, t *tenant.Tenant, id fleet.Contr
 		}
 	}
 	before := p.drops.position()
-	st, w, err := p.store.Standing(ctx, t.ID, id, t.Settings.Polling.Overrides)
-	if err != nil || st.Volatile {
+	pace := paceOf(t, p.now())
+	st, w, err := p.store.Standing(ctx, t.ID, id, pace)
+	if err != nil || st.Volatile || pace.volatile() {
 		return st, w, err
 	}
 	if !known || target != st.Target {

@@ -11,6 +11,7 @@ import (
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/software"
 	"github.com/otaria/otaria/tenant"
 )
@@ -28,14 +29,19 @@ const standingSQL = `SELECT t.id, t.token, t.status, t.address, t.request_attrib
 	WHERE t.tenant_id = $1 AND t.controller_id = $2`
 
 // Standing implements deployment.PollStore.
-func (d Deployment) Standing(ctx context.Context, t tenant.ID, id fleet.ControllerID, _ []tenant.PollingOverride) (s deployment.Standing, w deployment.Window, err error) {
+func (d Deployment) Standing(ctx context.Context, t tenant.ID, id fleet.ControllerID, p deployment.Pace) (s deployment.Standing, w deployment.Window, err error) {
 	var token string
 	var address, schedule, duration, timezone sql.NullString
 	var status fleet.Status
 	var action, actionStatus, revision, kind, forcedAt, installed sql.NullInt64
 	err = d.DB.view(ctx, func(q querier) error {
-		return q.row(ctx, standingSQL, t, string(id)).
+		err := q.row(ctx, standingSQL, t, string(id)).
 			Scan(&s.Target, &token, &status, &address, &s.WantsAttributes, &action, &actionStatus, &revision, &kind, &forcedAt, &schedule, &duration, &timezone, &installed)
+		if err != nil || len(p.Overrides) == 0 {
+			return err
+		}
+		s.Interval, err = d.interval(ctx, q, t, s.Target, p)
+		return err
 	})
 	if none(err) {
 		return s, w, fault.Missing("Target", string(id))
@@ -57,6 +63,35 @@ func (d Deployment) Standing(ctx context.Context, t tenant.ID, id fleet.Controll
 		}
 	}
 	return s, w, nil
+}
+
+// maxIntervals is how many polling intervals of their own are looked at.
+const maxIntervals = 255
+
+// interval finds which polling interval holds for the target: 0 is the base,
+// and so is what a query that cannot be read would choose.
+func (d Deployment) interval(ctx context.Context, q querier, t tenant.ID, id fleet.TargetID, p deployment.Pace) (n uint8, err error) {
+	args, cases := []any{int64(id)}, ""
+	for i, o := range p.Overrides[:min(len(p.Overrides), maxIntervals)] {
+		node, err := query.Parse(o.Query, fleet.TargetFields())
+		if err != nil {
+			continue // the setting was checked; another version may have written it
+		}
+		cond, with, err := rowCondition(node, targetColumns(), t, p.Moment, d.DB.dialect, args)
+		if err != nil {
+			return 0, err
+		}
+		args = with
+		cases += fmt.Sprintf(" WHEN %s THEN %d", cond, i+1)
+	}
+	if cases == "" {
+		return 0, nil
+	}
+	err = q.row(ctx, "SELECT CASE"+cases+" ELSE 0 END FROM target e WHERE e.id = $1", args...).Scan(&n)
+	if none(err) { // deleted in between
+		return 0, nil
+	}
+	return n, err
 }
 
 // actionRow are the columns of an action e and its target t that a change needs.

@@ -69,6 +69,11 @@ func newWorld(tb testing.TB, db *DB) *world {
 	return w
 }
 
+// lookup is what a poll of the target hears.
+func (w *world) lookup(name fleet.ControllerID) (deployment.Standing, deployment.Window, error) {
+	return w.service.Polls.Lookup(w.ctx, &tenant.Tenant{Record: tenant.Record{ID: w.tenant}, Settings: &w.settings}, name)
+}
+
 // exec runs a statement of the fixture's.
 func (w *world) exec(tb testing.TB, text string, args ...any) {
 	tb.Helper()
@@ -270,7 +275,7 @@ func TestAssign(t *testing.T) {
 
 		// The oldest is offered first; each confirmed cancellation uncovers the next.
 		for _, id := range []deployment.ActionID{first, second} {
-			s, _, err := w.service.Polls.Lookup(w.ctx, &tenant.Tenant{Record: tenant.Record{ID: w.tenant}, Settings: &w.settings}, "a")
+			s, _, err := w.lookup("a")
 			if err != nil || s.Action != id || s.Offer != deployment.OfferCancel {
 				t.Fatalf("the device hears of %+v (%v), want the cancellation of %d", s, err, id)
 			}
@@ -366,7 +371,7 @@ func TestAssignOffline(t *testing.T) {
 		if err != nil || a.Type != deployment.Forced || a.Weight != deployment.DefaultWeight {
 			t.Errorf("action is %+v (%v), want it forced with the usual weight", a, err)
 		}
-		s, _, err := w.service.Polls.Lookup(w.ctx, &tenant.Tenant{Record: tenant.Record{ID: w.tenant}, Settings: &w.settings}, "a")
+		s, _, err := w.lookup("a")
 		if err != nil || s.Installed != id || s.WantsAttributes {
 			t.Errorf("the device hears %+v (%v), want it installed, attributes not asked for", s, err)
 		}
@@ -564,4 +569,34 @@ func TestStandingPlan(t *testing.T) {
 	w.assign(t, w.set(t, "one"), "a", "b")
 	w.exec(t, "ANALYZE")
 	check(plan())
+}
+
+// TestInterval: the first query that matches the target decides how often it polls.
+func TestInterval(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.targets(t, "a", "b", "c", "d")
+		w.exec(t, "INSERT INTO target_attribute (target_id, key, value) SELECT id, 'hw', '1' FROM target WHERE controller_id IN ('a', 'b')")
+		polling, err := tenant.ParsePolling("00:05:00, controllerid==a and attribute.hw==1 -> 00:01:00, attribute.hw==1 -> 00:02:00, lastcontrollerrequestat=lt=${NOW_TS} or controllerid==d -> 00:03:00")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.settings.Polling = polling
+		w.exec(t, "INSERT INTO target_visit (target_id, seen_at) SELECT id, $1 FROM target WHERE controller_id = 'c'", w.now.UnixMilli())
+		got := map[fleet.ControllerID]uint8{}
+		for range 2 {
+			for _, name := range []fleet.ControllerID{"a", "b", "c", "d"} {
+				s, _, err := w.lookup(name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got[name] = s.Interval
+			}
+			expect(t, "intervals", map[fleet.ControllerID]uint8{"a": 1, "b": 2, "c": 0, "d": 3}, got)
+		}
+		w.now = w.now.Add(time.Second) // now the last visit is in the past, without an event
+		if s, _, err := w.lookup("c"); err != nil || s.Interval != 3 {
+			t.Errorf("a second later: interval %d (%v), want 3", s.Interval, err)
+		}
+	})
 }

@@ -73,6 +73,18 @@ func condition(n query.Node, c columns, t tenant.ID, m query.Moment, d dialect, 
 	return f.render(p, true), f.args, nil
 }
 
+// rowCondition is condition for one row that is found otherwise: what stands in
+// other tables is looked up from that row.
+func rowCondition(n query.Node, c columns, t tenant.ID, m query.Moment, d dialect, args []any) (string, []any, error) {
+	d.orLooksUp = true
+	f := &filter{columns: c, moment: m, dialect: d, args: args, tenant: t}
+	p, err := f.node(n, false)
+	if err != nil {
+		return "", nil, err
+	}
+	return f.render(p, false), f.args, nil
+}
+
 type filter struct {
 	columns columns
 	moment  query.Moment
