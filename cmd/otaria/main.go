@@ -46,7 +46,7 @@ type serveCommand struct {
 	DatabaseURL     string        `help:"PostgreSQL to use instead of the embedded SQLite: postgres://user:password@host/name." env:"OTARIA_DATABASE_URL" placeholder:"URL"`
 	AdminUser       string        `help:"Name of the first administrator, created in an empty database." default:"admin" env:"OTARIA_ADMIN_USER" placeholder:"NAME"`
 	AdminPassword   string        `help:"Password of the first administrator; made up and printed once when not given. Better in the environment than on the command line, where other users see it." env:"OTARIA_ADMIN_PASSWORD" placeholder:"PASSWORD"`
-	TrustedProxies  []string      `help:"Addresses or networks of reverse proxies whose X-Forwarded-* and certificate headers count. From anyone else these headers are ignored." env:"OTARIA_TRUSTED_PROXIES" placeholder:"NET"`
+	TrustedProxies  []string      `help:"Addresses or networks of reverse proxies whose X-Forwarded-* and certificate headers count, in place of the default, which is this machine; none: believe nobody. From anyone else these headers are ignored." default:"127.0.0.0/8,::1" env:"OTARIA_TRUSTED_PROXIES" placeholder:"NET"`
 	TLSCert         string        `name:"tls-cert" help:"PEM file with the certificate chain; together with --tls-key the server speaks HTTPS (TLS 1.3)." env:"OTARIA_TLS_CERT" placeholder:"FILE"`
 	TLSKey          string        `name:"tls-key" help:"PEM file with the certificate's private key." env:"OTARIA_TLS_KEY" placeholder:"FILE"`
 	ShutdownTimeout time.Duration `help:"How long running downloads may go on after SIGTERM." default:"30s" env:"OTARIA_SHUTDOWN_TIMEOUT" placeholder:"TIME"`
@@ -129,13 +129,9 @@ func (s *serveCommand) Run(st streams) error {
 	if s.LogFormat == "json" {
 		handler = slog.NewJSONHandler(st.err, options)
 	}
-	var trusted []netip.Prefix
-	for _, p := range s.TrustedProxies {
-		n, err := network(strings.TrimSpace(p))
-		if err != nil {
-			return fmt.Errorf("--trusted-proxies: %q is neither an address nor a network such as 10.0.0.0/8", p)
-		}
-		trusted = append(trusted, n)
+	trusted, err := networks(s.TrustedProxies)
+	if err != nil {
+		return fmt.Errorf("--trusted-proxies: %w", err)
 	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key go together: give both or none")
@@ -161,6 +157,23 @@ func (s *serveCommand) Run(st streams) error {
 		Log:             slog.New(handler),
 		Notice:          st.out,
 	})
+}
+
+// networks reads a list of addresses and networks, or none.
+func networks(list []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, text := range list {
+		text = strings.TrimSpace(text)
+		if text == "none" && len(list) == 1 {
+			return nil, nil
+		}
+		n, err := network(text)
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a network such as 10.0.0.0/8; none, by itself, means no proxy at all", text)
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 func network(s string) (netip.Prefix, error) {

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTrustedProxies(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		args []string
+		want []string // networks
+		err  bool
+	}{
+		{"this machine by default", nil, []string{"127.0.0.0/8", "::1/128"}, false},
+		{"given ones in place of it", []string{"--trusted-proxies=10.0.0.0/8, 192.0.2.7"}, []string{"10.0.0.0/8", "192.0.2.7/32"}, false},
+		{"nobody", []string{"--trusted-proxies=none"}, nil, false},
+		{"nobody and somebody", []string{"--trusted-proxies=none,::1"}, nil, true},
+		{"a name", []string{"--trusted-proxies=localhost"}, nil, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var c commands
+			parser, err := kong.New(&c, kong.Vars{"version": "test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := parser.Parse(append([]string{"serve"}, tt.args...)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := networks(c.Serve.TrustedProxies)
+			if (err != nil) != tt.err {
+				t.Fatalf("error %v, want one: %v", err, tt.err)
+			}
+			var want []netip.Prefix
+			for _, p := range tt.want {
+				want = append(want, netip.MustParsePrefix(p))
+			}
+			if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
