@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -598,5 +601,86 @@ func TestInterval(t *testing.T) {
 		if s, _, err := w.lookup("c"); err != nil || s.Interval != 3 {
 			t.Errorf("a second later: interval %d (%v), want 3", s.Interval, err)
 		}
+	})
+}
+
+// TestDrawing holds what the store does to many actions and targets at once
+// against docs/state-machines.md; the rest of it is deployment's.
+func TestDrawing(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../docs/state-machines.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var drawn []string
+	for line := range strings.Lines(string(doc)) {
+		for _, label := range []string{": autoclose", ": superseded", ": assign", ": assign offline"} {
+			if line = strings.TrimSpace(line); strings.HasSuffix(line, label) && !strings.HasPrefix(line, "[*]") {
+				drawn = append(drawn, line)
+			}
+		}
+	}
+	slices.Sort(drawn)
+	eachWorld(t, func(t *testing.T, w *world) {
+		set, other := w.set(t, "one"), w.set(t, "two")
+		found := map[string]bool{}
+		note := func(from, to fmt.Stringer, label string) {
+			found[strings.ToUpper(from.String())+" --> "+strings.ToUpper(to.String())+": "+label] = true
+		}
+		n := 0
+		try := func(target fleet.Status, action deployment.Status, active, offline, autoclose bool) (fleet.Status, deployment.Status) {
+			n++
+			name := fleet.ControllerID(fmt.Sprintf("t%d", n))
+			id := w.target(t, name)
+			w.exec(t, "UPDATE target SET status = $2 WHERE id = $1", int64(id), int(target))
+			a := w.insert(t, "INSERT INTO action (tenant_id, target_id, set_id, status, active, type, weight, initiated_by, created_by, created_at, modified_by, modified_at) VALUES ($1, $2, $3, $4, $5, 0, 1000, 'x', 'x', 1, 'x', 1) RETURNING id",
+				int64(w.tenant), int64(id), int64(other), int(action), active)
+			w.settings.AutoClose = autoclose
+			w.order(t, set, offline, orders(name)...)
+			if err := w.db.view(w.ctx, func(q querier) error {
+				return q.row(w.ctx, "SELECT t.status, a.status FROM target t JOIN action a ON a.target_id = t.id WHERE a.id = $1", a).Scan(&target, &action)
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return target, action
+		}
+		for status := deployment.Finished; status <= deployment.WaitForConfirmation; status++ {
+			active := status == deployment.Running || status == deployment.Retrieved || status == deployment.Canceling || status == deployment.WaitForConfirmation
+			switch status {
+			case deployment.Warning, deployment.Download, deployment.CancelRejected:
+				continue // never states
+			default:
+			}
+			for _, offline := range []bool{false, true} {
+				for _, autoclose := range []bool{false, true} {
+					_, after := try(fleet.StatusInSync, status, active, offline, autoclose)
+					switch {
+					case active && offline || !active && status != deployment.Scheduled:
+						if after != status {
+							t.Errorf("an assignment (offline %t) makes %v %v", offline, status, after)
+						}
+					case active && !autoclose:
+						if after != deployment.Canceling {
+							t.Errorf("an assignment makes %v %v, want it canceling", status, after)
+						}
+					case active:
+						note(status, after, "autoclose")
+					default:
+						note(status, after, "superseded")
+					}
+				}
+			}
+		}
+		for _, status := range []fleet.Status{fleet.StatusUnknown, fleet.StatusRegistered, fleet.StatusInSync, fleet.StatusPending, fleet.StatusError} {
+			after, _ := try(status, deployment.Finished, false, false, false)
+			note(status, after, "assign")
+			after, _ = try(status, deployment.Finished, false, true, false)
+			if status != fleet.StatusPending {
+				note(status, after, "assign offline")
+			} else if after != status {
+				t.Errorf("an offline assignment makes a pending target %v", after)
+			}
+		}
+		expect(t, "drawing and code", drawn, slices.Sorted(maps.Keys(found)))
 	})
 }
