@@ -11,17 +11,19 @@ type Kind string
 
 // The kinds of event.
 const (
-	SettingsChanged  Kind = "tenant.settings"
-	TargetCreated    Kind = "target.created"
-	TargetChanged    Kind = "target.changed"
-	TargetDeleted    Kind = "target.deleted"
-	TargetAttributes Kind = "target.attributes"
-	ActionAssigned   Kind = "action.assigned"
-	ActionChanged    Kind = "action.changed"
-	ActionDeleted    Kind = "action.deleted"
-	ActionDownload   Kind = "action.download"  // a file is being downloaded: its entry in the history, and the bytes since the last such event
-	SoftwareChanged  Kind = "software.changed" // a set, a module or an artifact
-	AccountChanged   Kind = "account.changed"
+	SettingsChanged   Kind = "tenant.settings"
+	TargetCreated     Kind = "target.created"
+	TargetChanged     Kind = "target.changed"
+	TargetDeleted     Kind = "target.deleted"
+	TargetAttributes  Kind = "target.attributes"
+	TargetTypeChanged Kind = "targettype.changed"
+	TargetTagChanged  Kind = "targettag.changed"
+	ActionAssigned    Kind = "action.assigned"
+	ActionChanged     Kind = "action.changed"
+	ActionDeleted     Kind = "action.deleted"
+	ActionDownload    Kind = "action.download"  // a file is being downloaded: its entry in the history, and the bytes since the last such event
+	SoftwareChanged   Kind = "software.changed" // a set, a module or an artifact
+	AccountChanged    Kind = "account.changed"
 )
 
 // Reach says whose next poll may be answered otherwise because of an event: a

@@ -70,7 +70,15 @@ type Target struct {
 	RequestAttributes bool      // the device shall send its attributes
 	SeenAt            time.Time // zero: never; may lag by the second that check-ins are gathered for
 	AutoConfirm       *AutoConfirm
+	Poll              *PollStatus // nil: never seen; only the service fills it in
 	caller.Stamps
+}
+
+// PollStatus says how a target's polls stand (update-domain 5.5).
+type PollStatus struct {
+	Last    time.Time
+	Next    time.Time // when it will have polled again, by the interval that holds for it
+	Overdue bool      // Next is longer past than the tenant lets devices off
 }
 
 // AutoConfirm says that a target consents to every update (update-domain 2.4).

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"time"
 
 	"github.com/otaria/otaria/tenant"
@@ -11,9 +12,15 @@ import (
 type Service struct {
 	Store    Store
 	Visits   *Visits
+	Tenants  Settings
 	Quotas   tenant.Quotas
 	Now      func() time.Time
 	NewToken func() string // NewToken outside tests
+}
+
+// Settings gives the settings of a tenant.
+type Settings interface {
+	Settings(ctx context.Context, id tenant.ID) (*tenant.Settings, error)
 }
 
 // Store is what fleet needs kept, declared piece by piece beside what needs it.
@@ -21,4 +28,9 @@ type Store interface {
 	VisitStore
 	RegisterStore
 	AttributeStore
+	TargetStore
+	MetadataStore
+	TypeStore
+	TagStore
+	GroupStore
 }

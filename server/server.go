@@ -116,7 +116,7 @@ func Run(ctx context.Context, c Config) (err error) {
 			}
 		}
 	})
-	targets := &fleet.Service{Store: keepFleet, Visits: visits, Quotas: quotas, Now: now, NewToken: fleet.NewToken}
+	targets := &fleet.Service{Store: keepFleet, Visits: visits, Tenants: tenants, Quotas: quotas, Now: now, NewToken: fleet.NewToken}
 	actions := &deployment.Service{Store: keepDeployment, Polls: polls, Tenants: tenants, Software: store.Software{DB: db}, Quotas: quotas, Now: now, Limits: deployment.Limits{Entries: quotas.EntriesPerAction, Messages: quotas.MessagesPerEntry}}
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
 	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Log: c.Log, MaxUpload: c.MaxUpload}

@@ -11,7 +11,6 @@ import (
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
-	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/software"
 	"github.com/otaria/otaria/tenant"
 )
@@ -65,29 +64,13 @@ func (d Deployment) Standing(ctx context.Context, t tenant.ID, id fleet.Controll
 	return s, w, nil
 }
 
-// maxIntervals is how many polling intervals of their own are looked at.
-const maxIntervals = 255
-
-// interval finds which polling interval holds for the target: 0 is the base,
-// and so is what a query that cannot be read would choose.
+// interval finds which polling interval holds for the target.
 func (d Deployment) interval(ctx context.Context, q querier, t tenant.ID, id fleet.TargetID, p deployment.Pace) (n uint8, err error) {
-	args, cases := []any{int64(id)}, ""
-	for i, o := range p.Overrides[:min(len(p.Overrides), maxIntervals)] {
-		node, err := query.Parse(o.Query, fleet.TargetFields())
-		if err != nil {
-			continue // the setting was checked; another version may have written it
-		}
-		cond, with, err := rowCondition(node, targetColumns(), t, p.Moment, d.DB.dialect, args)
-		if err != nil {
-			return 0, err
-		}
-		args = with
-		cases += fmt.Sprintf(" WHEN %s THEN %d", cond, i+1)
+	choice, args, err := intervalChoice(t, p.Overrides, p.Moment, d.DB.dialect, []any{int64(id)})
+	if err != nil {
+		return 0, err
 	}
-	if cases == "" {
-		return 0, nil
-	}
-	err = q.row(ctx, "SELECT CASE"+cases+" ELSE 0 END FROM target e WHERE e.id = $1", args...).Scan(&n)
+	err = q.row(ctx, "SELECT "+choice+" FROM target e WHERE e.id = $1", args...).Scan(&n)
 	if none(err) { // deleted in between
 		return 0, nil
 	}

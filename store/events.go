@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/otaria/otaria/event"
+	"github.com/otaria/otaria/tenant"
 )
 
 // errDropped makes database/sql throw a connection away.
@@ -15,6 +16,14 @@ var errDropped = driver.ErrBadConn
 // record adds an event to the transaction.
 func (tx *Tx) record(e event.Event) {
 	tx.events = append(tx.events, e)
+}
+
+// recordEach adds an event of the kind for each of the targets, whose next poll
+// may be answered otherwise.
+func (tx *Tx) recordEach(t tenant.ID, k event.Kind, targets []int64, at int64) {
+	for _, id := range targets {
+		tx.record(event.Event{Tenant: t, Kind: k, Subject: id, Reach: event.Reach(id), At: at})
+	}
 }
 
 // fewEvents are written one by one; more by one statement.

@@ -64,7 +64,7 @@ func (f Fleet) UpdateAttributes(ctx context.Context, t tenant.ID, id fleet.Contr
 			return err
 		}
 		if !maps.Equal(have, next) {
-			if err := f.replaceAttributes(ctx, tx, target, have, next); err != nil {
+			if err := replaceValues(ctx, tx, "target_attribute", target, have, next); err != nil {
 				return err
 			}
 		}
@@ -76,7 +76,8 @@ func (f Fleet) UpdateAttributes(ctx context.Context, t tenant.ID, id fleet.Contr
 	})
 }
 
-func (f Fleet) replaceAttributes(ctx context.Context, tx *Tx, target int64, have, next map[string]string) error {
+// replaceValues makes the target's keys and values in the table those of next.
+func replaceValues(ctx context.Context, tx *Tx, table string, target int64, have, next map[string]string) error {
 	var gone []string
 	for k := range have {
 		if _, kept := next[k]; !kept {
@@ -84,7 +85,7 @@ func (f Fleet) replaceAttributes(ctx context.Context, tx *Tx, target int64, have
 		}
 	}
 	for _, k := range gone {
-		if _, err := tx.exec(ctx, "DELETE FROM target_attribute WHERE target_id = $1 AND key = $2", target, k); err != nil {
+		if _, err := tx.exec(ctx, "DELETE FROM "+table+" WHERE target_id = $1 AND key = $2", target, k); err != nil {
 			return err
 		}
 	}
@@ -105,7 +106,7 @@ func (f Fleet) replaceAttributes(ctx context.Context, tx *Tx, target int64, have
 	if err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, "INSERT INTO target_attribute (target_id, key, value) SELECT $1, v.key, v.value FROM "+f.DB.table("$2", "v", "key text", "value text")+
+	_, err = tx.exec(ctx, "INSERT INTO "+table+" (target_id, key, value) SELECT $1, v.key, v.value FROM "+tx.db.table("$2", "v", "key text", "value text")+
 		" WHERE TRUE ON CONFLICT (target_id, key) DO UPDATE SET value = excluded.value", target, string(list))
 	return err
 }

@@ -67,6 +67,10 @@ func routes() []route {
 		distributionSetTagRoutes(),
 		assignmentRoutes(),
 		actionRoutes(),
+		targetRoutes(),
+		targetTypeRoutes(),
+		targetTagRoutes(),
+		targetGroupRoutes(),
 		configRoutes(),
 		userInfoRoutes(),
 	} {

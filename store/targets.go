@@ -1,0 +1,260 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"github.com/otaria/otaria/event"
+	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/query"
+	"github.com/otaria/otaria/software"
+	"github.com/otaria/otaria/tenant"
+)
+
+var _ fleet.Store = Fleet{}
+
+const (
+	targetSelect = `e.id, e.controller_id, e.name, e.description, e.token, e.address, e.group_name, e.status, e.type_id, tt.name, e.assigned_set, e.installed_set, e.installed_at,
+	e.request_attributes, tv.seen_at, ac.initiator, ac.remark, ac.activated_by, ac.activated_at, e.created_by, e.created_at, e.modified_by, e.modified_at`
+	targetFrom = "target e LEFT JOIN target_type tt ON tt.id = e.type_id LEFT JOIN target_visit tv ON tv.target_id = e.id LEFT JOIN auto_confirm ac ON ac.target_id = e.id"
+)
+
+func scanTarget(r scanner) (t fleet.Target, err error) {
+	s := audit{to: &t.Stamps}
+	var typ, assigned, installed, installedAt, seenAt, activatedAt sql.NullInt64
+	var typeName, initiator, remark, activatedBy sql.NullString
+	err = r.Scan(append([]any{
+		&t.ID, &t.ControllerID, &t.Name, &t.Description, &t.Token, &t.Address, &t.Group, &t.Status, &typ, &typeName, &assigned, &installed, &installedAt,
+		&t.RequestAttributes, &seenAt, &initiator, &remark, &activatedBy, &activatedAt,
+	}, s.dest()...)...)
+	s.finish()
+	t.Type, t.TypeName = fleet.TargetTypeID(typ.Int64), typeName.String
+	t.AssignedSet, t.InstalledSet = software.SetID(assigned.Int64), software.SetID(installed.Int64)
+	if installedAt.Valid {
+		t.InstalledAt = time.UnixMilli(installedAt.Int64)
+	}
+	if seenAt.Valid {
+		t.SeenAt = time.UnixMilli(seenAt.Int64)
+	}
+	if activatedAt.Valid {
+		t.AutoConfirm = &fleet.AutoConfirm{Initiator: initiator.String, Remark: remark.String, ActivatedBy: activatedBy.String, ActivatedAt: time.UnixMilli(activatedAt.Int64)}
+	}
+	return t, err
+}
+
+// Targets implements fleet.TargetStore.
+func (f Fleet) Targets(ctx context.Context, t tenant.ID, l query.List) ([]fleet.Target, int, error) {
+	return pageOf(ctx, f.DB, t, l, listing{
+		columns: targetColumns(), fields: targetSelect, from: targetFrom, where: "e.tenant_id = $1", args: []any{t},
+	}, scanTarget)
+}
+
+// AssignedTargets implements fleet.TargetStore.
+func (f Fleet) AssignedTargets(ctx context.Context, t tenant.ID, id software.SetID, l query.List) ([]fleet.Target, int, error) {
+	return f.targetsWithSet(ctx, t, id, l, "e.assigned_set")
+}
+
+// InstalledTargets implements fleet.TargetStore.
+func (f Fleet) InstalledTargets(ctx context.Context, t tenant.ID, id software.SetID, l query.List) ([]fleet.Target, int, error) {
+	return f.targetsWithSet(ctx, t, id, l, "e.installed_set")
+}
+
+func (f Fleet) targetsWithSet(ctx context.Context, t tenant.ID, id software.SetID, l query.List, column string) ([]fleet.Target, int, error) {
+	err := f.DB.view(ctx, func(q querier) error {
+		found, err := exists(ctx, q, "distribution_set WHERE tenant_id = $1 AND id = $2", t, int64(id))
+		if err == nil && !found {
+			err = fault.Missing("DistributionSet", int64(id))
+		}
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return pageOf(ctx, f.DB, t, l, listing{
+		columns: targetBelowColumns(), fields: targetSelect, from: targetFrom, where: "e.tenant_id = $1 AND " + column + " = $2", args: []any{t, int64(id)},
+	}, scanTarget)
+}
+
+// Target implements fleet.TargetStore.
+func (f Fleet) Target(ctx context.Context, t tenant.ID, id fleet.ControllerID) (target *fleet.Target, err error) {
+	err = f.DB.view(ctx, func(q querier) error {
+		target, err = readTarget(ctx, q, t, id, "")
+		return err
+	})
+	return target, err
+}
+
+func readTarget(ctx context.Context, q querier, t tenant.ID, id fleet.ControllerID, suffix string) (*fleet.Target, error) {
+	target, err := scanTarget(q.row(ctx, "SELECT "+targetSelect+" FROM "+targetFrom+" WHERE e.tenant_id = $1 AND e.controller_id = $2"+suffix, t, string(id)))
+	if none(err) {
+		return nil, fault.Missing("Target", string(id))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &target, nil
+}
+
+// targetKey returns the id of a target, locked when suffix says so.
+func targetKey(ctx context.Context, q querier, t tenant.ID, id fleet.ControllerID, suffix string) (key int64, err error) {
+	err = q.row(ctx, "SELECT e.id FROM target e WHERE e.tenant_id = $1 AND e.controller_id = $2"+suffix, t, string(id)).Scan(&key)
+	if none(err) {
+		return 0, fault.Missing("Target", string(id))
+	}
+	return key, err
+}
+
+// CreateTargets implements fleet.TargetStore.
+func (f Fleet) CreateTargets(ctx context.Context, t tenant.ID, targets []fleet.Target) error {
+	return f.DB.update(ctx, func(tx *Tx) error {
+		types := map[fleet.TargetTypeID]string{}
+		for i := range targets {
+			n := &targets[i]
+			if n.Type != 0 {
+				if types[n.Type] == "" {
+					name, err := typeName(ctx, tx, t, n.Type)
+					if err != nil {
+						return err
+					}
+					types[n.Type] = name
+				}
+				n.TypeName = types[n.Type]
+			}
+			id, err := tx.insert(ctx, `INSERT INTO target (tenant_id, controller_id, name, description, token, address, group_name, status, type_id, request_attributes, created_by, created_at, modified_by, modified_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`,
+				append([]any{t, string(n.ControllerID), n.Name, n.Description, n.Token, n.Address, n.Group, int(n.Status), nullable(n.Type), n.RequestAttributes}, stampArgs(&n.Stamps)...)...)
+			if err != nil {
+				return tx.taken(err, "There is a target with the controllerId %q already.", n.ControllerID)
+			}
+			n.ID = fleet.TargetID(id)
+			tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), At: n.CreatedAt.UnixMilli()})
+		}
+		return nil
+	})
+}
+
+// nullable is the parameter for a reference of which 0 means none.
+func nullable[ID ~int64](id ID) any {
+	if id == 0 {
+		return nil
+	}
+	return int64(id)
+}
+
+// typeName returns the name of a target type. The reference to it is what keeps
+// it from being deleted meanwhile.
+func typeName(ctx context.Context, tx *Tx, t tenant.ID, id fleet.TargetTypeID) (name string, err error) {
+	err = tx.row(ctx, "SELECT e.name FROM target_type e WHERE e.tenant_id = $1 AND e.id = $2", t, int64(id)).Scan(&name)
+	if none(err) {
+		return "", fault.Missing("TargetType", int64(id))
+	}
+	return name, err
+}
+
+// UpdateTarget implements fleet.TargetStore.
+func (f Fleet) UpdateTarget(ctx context.Context, t tenant.ID, id fleet.ControllerID, change func(*fleet.Target) error) (target *fleet.Target, err error) {
+	err = f.DB.update(ctx, func(tx *Tx) error {
+		if target, err = readTarget(ctx, tx, t, id, tx.db.lock("e")); err != nil {
+			return err
+		}
+		before := *target
+		if err := change(target); err != nil {
+			return err
+		}
+		if before.Type != target.Type {
+			target.TypeName = ""
+			if target.Type != 0 {
+				if target.TypeName, err = typeName(ctx, tx, t, target.Type); err != nil {
+					return err
+				}
+			}
+		}
+		if before.Stamps == target.Stamps {
+			return nil
+		}
+		if _, err := tx.exec(ctx, "UPDATE target SET name = $2, description = $3, token = $4, address = $5, type_id = $6, request_attributes = $7, modified_by = $8, modified_at = $9 WHERE id = $1",
+			int64(target.ID), target.Name, target.Description, target.Token, target.Address, nullable(target.Type), target.RequestAttributes, target.ModifiedBy, target.ModifiedAt.UnixMilli()); err != nil {
+			return err
+		}
+		tx.record(event.Event{Tenant: t, Kind: event.TargetChanged, Subject: int64(target.ID), Reach: event.Reach(target.ID), At: target.ModifiedAt.UnixMilli()})
+		return nil
+	})
+	return target, err
+}
+
+// DeleteTarget implements fleet.TargetStore.
+func (f Fleet) DeleteTarget(ctx context.Context, t tenant.ID, id fleet.ControllerID, now time.Time) error {
+	return f.DB.update(ctx, func(tx *Tx) error {
+		key, err := targetKey(ctx, tx, t, id, tx.db.forUpdate)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, "DELETE FROM target WHERE id = $1", key); err != nil {
+			return err
+		}
+		tx.record(event.Event{Tenant: t, Kind: event.TargetDeleted, Subject: key, Reach: event.Reach(key), At: now.UnixMilli()})
+		return nil
+	})
+}
+
+// Attributes implements fleet.TargetStore.
+func (f Fleet) Attributes(ctx context.Context, t tenant.ID, id fleet.ControllerID) (values map[string]string, err error) {
+	err = f.DB.view(ctx, func(q querier) error {
+		key, err := targetKey(ctx, q, t, id, "")
+		if err != nil {
+			return err
+		}
+		values, err = keyValues(ctx, q, "SELECT key, value FROM target_attribute WHERE target_id = $1", key)
+		return err
+	})
+	return values, err
+}
+
+// Intervals implements fleet.TargetStore.
+func (f Fleet) Intervals(ctx context.Context, t tenant.ID, ids []fleet.TargetID, overrides []tenant.PollingOverride, m query.Moment) (map[fleet.TargetID]int, error) {
+	choice, args, err := intervalChoice(t, overrides, m, f.DB.dialect, []any{t, idList(ids)})
+	if err != nil {
+		return nil, err
+	}
+	first := make(map[fleet.TargetID]int, len(ids))
+	return first, f.DB.view(ctx, func(q querier) error {
+		_, err := all(ctx, q, func(s scanner) (struct{}, error) {
+			var id fleet.TargetID
+			var n int
+			err := s.Scan(&id, &n)
+			first[id] = n
+			return struct{}{}, err
+		}, "SELECT e.id, "+choice+" FROM target e WHERE e.tenant_id = $1 AND e.id IN (SELECT i.id FROM "+f.DB.ids("$2", "i")+")", args...)
+		return err
+	})
+}
+
+// maxIntervals is how many polling intervals of their own are looked at.
+const maxIntervals = 255
+
+// intervalChoice is an expression over a target e that says which polling
+// interval holds for it: the number of the first override that matches, or 0,
+// the base. An override that cannot be read matches nothing: it was checked when
+// it was saved, but perhaps by another version.
+func intervalChoice(t tenant.ID, overrides []tenant.PollingOverride, m query.Moment, d dialect, args []any) (string, []any, error) {
+	cases := ""
+	for i, o := range overrides[:min(len(overrides), maxIntervals)] {
+		node, err := query.Parse(o.Query, fleet.TargetFields())
+		if err != nil {
+			continue
+		}
+		cond, with, err := rowCondition(node, targetColumns(), t, m, d, args)
+		if err != nil {
+			return "", nil, err
+		}
+		args = with
+		cases += fmt.Sprintf(" WHEN %s THEN %d", cond, i+1)
+	}
+	if cases == "" {
+		return "0", args, nil
+	}
+	return "CASE" + cases + " ELSE 0 END", args, nil
+}
