@@ -149,7 +149,7 @@ func (s *server) stop() {
 	}
 }
 
-// killed reports whether err says that the process was ended by the signal.
+// killedBy reports whether err says that the process was ended by the signal.
 func killedBy(err error, sig syscall.Signal) bool {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
