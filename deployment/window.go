@@ -26,7 +26,6 @@ type Window struct {
 const (
 	maxSchedule = 128
 	maxDuration = 16
-	maxTimezone = 8
 )
 
 // ParseWindow makes a window of three texts and checks it as Validate does. A
@@ -55,7 +54,6 @@ func (w Window) Validate(now time.Time) error {
 	var v freetext.Violations
 	v.Length("maintenanceWindow.schedule", w.Schedule, 1, maxSchedule)
 	v.Length("maintenanceWindow.duration", w.Duration, 1, maxDuration)
-	v.Length("maintenanceWindow.timezone", w.Timezone, 1, maxTimezone)
 	if err := v.Err(); err != nil {
 		return err
 	}

@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,11 +105,37 @@ func (s *Service) list(ctx context.Context, l query.List, read func(context.Cont
 		return nil, 0, err
 	}
 	l.Moment = s.moment(settings)
+	if asksForVisits(l) {
+		if err := s.Visits.Flush(ctx); err != nil {
+			return nil, 0, fmt.Errorf("save check-ins: %w", err)
+		}
+	}
 	page, total, err := read(ctx, caller.From(ctx).Tenant, l)
 	if err != nil {
 		return nil, 0, err
 	}
 	return page, total, s.complete(ctx, settings, page)
+}
+
+// asksForVisits reports whether a list depends on when targets were last seen,
+// so that what was noted must be saved first.
+func asksForVisits(l query.List) bool {
+	const field = "lastcontrollerrequestat"
+	return slices.ContainsFunc(l.Sort, func(o query.Order) bool { return o.Field == field }) || l.Filter != nil && mentions(l.Filter, field)
+}
+
+// mentions reports whether a filter asks about the field.
+func mentions(n query.Node, field string) bool {
+	within := func(t query.Node) bool { return mentions(t, field) }
+	switch n := n.(type) {
+	case query.And:
+		return slices.ContainsFunc(n, within)
+	case query.Or:
+		return slices.ContainsFunc(n, within)
+	case query.Comparison:
+		return n.Field == field
+	}
+	return false
 }
 
 // moment is what placeholders stand for now.
@@ -183,7 +211,7 @@ func (s *Service) CreateTargets(ctx context.Context, list []NewTarget) ([]Target
 		v.OptionalText(at+"name", n.Name, 0, MaxName)
 		v.OptionalText(at+"description", n.Description, 0, MaxDescription)
 		v.OptionalText(at+"securityToken", n.Token, 0, MaxToken)
-		v.OptionalText(at+"group", n.Group, 0, MaxGroup)
+		v.OptionalText(at+"group", n.Group, 0, math.MaxInt) // its length is checked like that of a group that is given later
 		checkAddress(&v, at+"address", n.Address)
 	}
 	if err := v.Err(); err != nil {
@@ -208,6 +236,9 @@ func (s *Service) CreateTargets(ctx context.Context, list []NewTarget) ([]Target
 			v.Length("securityToken", t.Token, 1, MaxToken)
 		} else {
 			t.Token = s.NewToken()
+		}
+		if err := checkGroup(t.Group); err != nil {
+			return nil, err
 		}
 		if n.Type != nil {
 			t.Type = *n.Type

@@ -29,7 +29,8 @@ type Visits struct {
 	Store VisitStore
 	Log   *slog.Logger
 
-	shards [visitShards]visitShard
+	flushing sync.Mutex // one flush at a time: what it saves stands in the shards
+	shards   [visitShards]visitShard
 }
 
 // visitShards spreads the lock; a power of two.
@@ -89,6 +90,8 @@ func (v *Visits) Run(ctx context.Context, every time.Duration) error {
 
 // Flush saves what was noted. What cannot be saved is kept.
 func (v *Visits) Flush(ctx context.Context) error {
+	v.flushing.Lock()
+	defer v.flushing.Unlock()
 	var all []Visit
 	for i := range v.shards {
 		s := &v.shards[i]

@@ -177,10 +177,10 @@ func (s *Service) UpdateSetType(ctx context.Context, id SetTypeID, description, 
 }
 
 // DeleteSetType deletes a set type, softly when a set has it. The tenant's
-// default type cannot be deleted.
+// default type cannot be deleted for good.
 func (s *Service) DeleteSetType(ctx context.Context, id SetTypeID) error {
 	return s.Store.DeleteSetType(ctx, caller.From(ctx).Tenant, id, caller.Stamp(ctx, s.Now()), func(t *SetType, isDefault bool) error {
-		if isDefault {
+		if isDefault && !t.Used {
 			return fault.New(fault.IntegrityViolation, "Distribution set type %s is the default type and cannot be deleted. Make another one the default (configuration key default.ds.type) first.", t.Key)
 		}
 		return nil

@@ -19,6 +19,8 @@ func actionRoutes() []route {
 	const one = target + "/actions/{actionId}"
 	read := needs(identity.ReadTarget)
 	write := needs(identity.UpdateTarget, identity.ReadTarget)
+	activate := post(target+"/autoConfirm/activate", needs(identity.UpdateTarget), "Let a target consent to all updates", autoConfirmInput{}, nil, http.StatusNoContent, (*API).activateAutoConfirm)
+	activate.bodyOptional = true
 	return []route{
 		get(all, read, "List the actions of all targets", listBody[actionBody]{}, (*API).listActions),
 		get(all+"/{actionId}", read, "Read an action", actionBody{}, (*API).getAction),
@@ -34,7 +36,7 @@ func actionRoutes() []route {
 		get(one+"/status", read, "List the history of an action", listBody[entryBody]{}, (*API).listEntries),
 
 		get(target+"/autoConfirm", read, "Read whether a target consents to all updates", autoConfirmBody{}, (*API).getAutoConfirm),
-		post(target+"/autoConfirm/activate", needs(identity.UpdateTarget), "Let a target consent to all updates", autoConfirmInput{}, nil, http.StatusNoContent, (*API).activateAutoConfirm),
+		activate,
 		post(target+"/autoConfirm/deactivate", needs(identity.UpdateTarget), "Let a target be asked for consent again", nil, nil, http.StatusNoContent, (*API).deactivateAutoConfirm),
 	}
 }

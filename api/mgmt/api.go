@@ -42,11 +42,12 @@ func (a *API) Handler() http.Handler {
 	var list []httpjson.Route
 	for _, r := range routes() {
 		list = append(list, httpjson.Route{
-			Method:   r.method,
-			Path:     r.path,
-			Produces: r.produces,
-			Consumes: r.consumes,
-			Handle:   func(w http.ResponseWriter, req *http.Request) error { return a.serve(r, w, req) },
+			Method:       r.method,
+			Path:         r.path,
+			Produces:     r.produces,
+			Consumes:     r.consumes,
+			BodyOptional: r.bodyOptional,
+			Handle:       func(w http.ResponseWriter, req *http.Request) error { return a.serve(r, w, req) },
 		})
 	}
 	mux := httpjson.NewMux(list, httpjson.Options{OnError: a.fail, RepeatCharset: true, CheckMultipart: true})

@@ -18,6 +18,7 @@ type route struct {
 	status       int                   // of success
 	produces     []string              // nil: negotiated by nothing
 	consumes     []string
+	bodyOptional bool // may come without body and Content-Type
 	handle       func(a *API, w http.ResponseWriter, r *http.Request) error
 }
 

@@ -293,12 +293,19 @@ func setTypes(t *testing.T, b *bench) {
 	kind(t, err, fault.Rejected)
 	ok(t, b.DeleteSet(b.ctx, set.ID))
 
+	// The default type may go softly, while a set has it, and never for good.
+	all, _, err := b.SetTypes(b.ctx, query.List{Limit: 50}, software.WithoutDeleted)
+	ok(t, err)
+	at := slices.IndexFunc(all, func(s software.SetType) bool { return s.Key == "os_app" })
+	kind(t, b.DeleteSetType(b.ctx, all[at].ID), fault.IntegrityViolation)
 	preset, err := b.CreateSets(b.ctx, []software.NewSet{{Name: "preset", Version: "1"}})
 	ok(t, err)
 	if preset[0].Type.Key != "os_app" {
 		t.Errorf("the default type is %s", preset[0].Type.Key)
 	}
-	kind(t, b.DeleteSetType(b.ctx, preset[0].Type.ID), fault.IntegrityViolation)
+	ok(t, b.DeleteSetType(b.ctx, all[at].ID))
+	_, err = b.CreateSets(b.ctx, []software.NewSet{{Name: "without a type", Version: "1"}})
+	kind(t, err, fault.Rejected)
 }
 
 func modules(t *testing.T, b *bench) {
