@@ -58,13 +58,12 @@ func (a *API) Handler() http.Handler {
 
 // A device is who a request came from, once it proved it.
 type device struct {
-	tenant    *tenant.Tenant
-	typed     string // the tenant as the device wrote it
-	id        fleet.ControllerID
-	standing  deployment.Standing
-	window    deployment.Window
-	known     bool // there is such a target
-	anonymous bool // let in for a download alone
+	tenant   *tenant.Tenant
+	typed    string // the tenant as the device wrote it
+	id       fleet.ControllerID
+	known    bool // there is such a target
+	standing deployment.Standing
+	window   deployment.Window
 }
 
 type deviceKey struct{}

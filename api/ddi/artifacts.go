@@ -2,6 +2,7 @@ package ddi
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -101,24 +102,27 @@ func (a *API) downloadArtifact(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var o download.Options
-	if !download.Partial(r) && r.Method == http.MethodGet {
-		progress, err := a.Deployment.NoteDownload(r.Context(), id, action, r.URL.EscapedPath())
-		if err != nil {
-			return err
-		}
-		o.Progress = a.progress(r.Context(), progress)
+	// Bytes that are gone are no download that could be noted.
+	content, err := a.Software.Open(r.Context(), file)
+	if err != nil {
+		return err
 	}
-	o.WriteBy = func() time.Time { return a.Now().Add(stalled) }
-	o.Broken = func(sent int64, err error) {
-		a.Log.DebugContext(r.Context(), "download broke off", slog.String("path", r.URL.Path), slog.Int64("sent", sent), slog.Any("error", err))
+	o := download.Options{
+		WriteBy: func() time.Time { return a.Now().Add(stalled) },
+		Broken: func(sent int64, err error) {
+			a.Log.DebugContext(r.Context(), "download broke off", slog.String("path", r.URL.Path), slog.Int64("sent", sent), slog.Any("error", err))
+		},
+	}
+	if r.Method == http.MethodGet && !download.Partial(r) {
+		p, err := a.Deployment.NoteDownload(r.Context(), id, action, r.URL.EscapedPath())
+		if err != nil {
+			return errors.Join(err, content.Content.Close())
+		}
+		o.Progress = a.progress(r.Context(), p)
 	}
 	return download.Serve(w, r, download.File{
 		Name: file.Filename, Size: file.Digest.Size, SHA1: file.Digest.SHA1, Created: file.CreatedAt,
-		Open: func() (io.ReadSeekCloser, error) {
-			b, err := a.Software.Open(r.Context(), file)
-			return b.Content, err
-		},
+		Open: func() (io.ReadSeekCloser, error) { return content.Content, nil },
 	}, o)
 }
 

@@ -18,8 +18,8 @@ import (
 // identity of one family never counts with the issuer of another.
 type IdentityHeaders struct {
 	Identity string // holds the controller id
-	Issuer   string // holds the issuer's fingerprint, or begins the names Issuer-0, Issuer-1, …
-	List     bool   // the unnumbered Issuer header exists too and holds a list
+	Issuer   string // begins the names Issuer-1, Issuer-2, …, which hold the issuers' fingerprints
+	List     bool   // there may be an Issuer-0, or the unnumbered Issuer that holds a list of all
 }
 
 // DefaultIdentityHeaders are the two generations that proxies in the field set.
@@ -40,9 +40,10 @@ func Headers(families []IdentityHeaders) []string {
 	return all
 }
 
-// authenticate finds out who asks. The modes are tried in the order certificate
-// header, target token, gateway token, anonymous download; the first that
-// succeeds wins. The error is fault.Unauthenticated whatever is wrong, or
+// authenticate finds out who asks (device-apis B.1). One of the tenant's modes
+// has to succeed: certificate header, target token, gateway token, or for a
+// download that it is open to everybody. Which one does makes no difference.
+// The error is fault.Unauthenticated whatever is wrong, or
 // fault.Unavailable when nothing can be looked up.
 func (a *API) authenticate(r *http.Request) (*device, error) {
 	denied := fault.New(fault.Unauthenticated, "")
@@ -58,6 +59,15 @@ func (a *API) authenticate(r *http.Request) (*device, error) {
 		return nil, err
 	}
 	d := &device{tenant: t, typed: name, id: id}
+	s := t.Settings
+	authorization := r.Header.Get("Authorization")
+	token, hasToken := strings.CutPrefix(authorization, "TargetToken ")
+	trusted := s.HeaderEnabled && a.byHeader(r, d, s) ||
+		s.GatewayTokenEnabled && byGatewayToken(authorization, s) ||
+		s.AnonymousDownload && isDownload(r)
+	if !trusted && !(s.TargetTokenEnabled && hasToken) {
+		return nil, denied // a stranger, at no cost to the database
+	}
 	d.standing, d.window, err = a.Deployment.Polls.Lookup(r.Context(), t, id)
 	switch {
 	case err == nil:
@@ -65,15 +75,7 @@ func (a *API) authenticate(r *http.Request) (*device, error) {
 	case !fault.Is(err, fault.NotFound):
 		return nil, err
 	}
-	s := t.Settings
-	authorization := r.Header.Get("Authorization")
-	switch {
-	case s.HeaderEnabled && a.byHeader(r, d, s):
-	case s.TargetTokenEnabled && byTargetToken(authorization, d):
-	case s.GatewayTokenEnabled && byGatewayToken(authorization, s):
-	case s.AnonymousDownload && isDownload(r):
-		d.anonymous = true
-	default:
+	if !trusted && !byTargetToken(token, d) {
 		return nil, denied
 	}
 	return d, nil
@@ -101,15 +103,22 @@ func presented(h http.Header, f IdentityHeaders) []string {
 		}
 	}
 	var all []string
-	for i := 0; ; i++ {
-		v := h.Values(f.Issuer + "-" + strconv.Itoa(i))
-		switch {
-		case len(v) > 0:
-			all = append(all, v[0])
-		case i > 0: // the first number may be 0 or 1; later ones leave no gap
+	if f.List {
+		all = append(all, first(h, f.Issuer+"-0")...) // may be missing; later ones leave no gap
+	}
+	for i := 1; ; i++ {
+		v := first(h, f.Issuer+"-"+strconv.Itoa(i))
+		if v == nil {
 			return all
 		}
+		all = append(all, v...)
 	}
+}
+
+// first returns the first line of a header; nil when there is none.
+func first(h http.Header, name string) []string {
+	v := h.Values(name)
+	return v[:min(len(v), 1)]
 }
 
 // trusted reports whether a presented issuer is one of the tenant's. Case does
@@ -129,11 +138,9 @@ func trusted(presented, authorities []string) bool {
 
 // byTargetToken compares fingerprints, so that the comparison takes the same
 // time whatever the token, and for a target that does not exist too.
-func byTargetToken(authorization string, d *device) bool {
-	token, ok := strings.CutPrefix(authorization, "TargetToken ")
+func byTargetToken(token string, d *device) bool {
 	sum := deployment.TokenFingerprint(token)
-	same := subtle.ConstantTimeCompare(sum[:], d.standing.Token[:]) == 1
-	return ok && same && d.known
+	return subtle.ConstantTimeCompare(sum[:], d.standing.Token[:]) == 1 && d.known
 }
 
 func byGatewayToken(authorization string, s *tenant.Settings) bool {
