@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"time"
 
 	"github.com/otaria/otaria/caller"
 	"github.com/otaria/otaria/freetext"
@@ -12,12 +13,13 @@ import (
 
 // RegisterStore keeps what a device's first visits leave behind.
 type RegisterStore interface {
-	// Register adds the target unless one of this controller id exists.
+	// Register adds the target, seen at its SeenAt, unless one of this controller
+	// id exists.
 	Register(ctx context.Context, t tenant.ID, n *Target) error
 
-	// Seen saves the address of a device, and makes an unknown target a
-	// registered one. A target that is gone is no error.
-	Seen(ctx context.Context, t tenant.ID, id TargetID, address string) error
+	// Seen saves the address of a device and when it came, and makes an unknown
+	// target a registered one. A target that is gone is no error.
+	Seen(ctx context.Context, t tenant.ID, id TargetID, address string, at time.Time) error
 }
 
 // NewToken returns a target's secret: 16 random bytes as 32 hex digits.
@@ -46,12 +48,14 @@ func (s *Service) Register(ctx context.Context, id ControllerID, address string)
 		Address:           &address,
 		Status:            StatusRegistered,
 		RequestAttributes: true,
+		SeenAt:            s.Now(),
 		Stamps:            caller.Stamp(ctx, s.Now()),
 	})
 }
 
 // Seen notes a device's address, and that the device exists. It is called when
-// a poll brings one of them as news; Visits takes what every poll brings.
+// a poll brings one of them as news, and saves at once, so that whoever was seen
+// never counts as unseen; Visits takes what every poll brings.
 func (s *Service) Seen(ctx context.Context, id TargetID, address string) error {
-	return s.Store.Seen(ctx, caller.From(ctx).Tenant, id, address)
+	return s.Store.Seen(ctx, caller.From(ctx).Tenant, id, address, s.Now())
 }

@@ -104,6 +104,10 @@ type ArtifactStore interface {
 	// module, then for the artifact.
 	Artifact(ctx context.Context, t tenant.ID, module ModuleID, id ArtifactID) (*Artifact, *Module, error)
 
+	// ArtifactNamed returns the artifact of a module that has the name key, nil
+	// when none has, and the module; fault.NotFound when there is no such module.
+	ArtifactNamed(ctx context.Context, t tenant.ID, module ModuleID, nameKey string) (*Artifact, *Module, error)
+
 	// Room says how a module, which may not exist, stands to an artifact with
 	// the name key.
 	Room(ctx context.Context, t tenant.ID, module ModuleID, nameKey string) (Room, error)
@@ -142,7 +146,7 @@ func (s *Service) Downloadable(ctx context.Context, module ModuleID, id Artifact
 		return nil, err
 	}
 	if m.Deleted {
-		return nil, fault.New(fault.BinaryGone, "Software module %s:%s (%d) is deleted, and the bytes of its artifacts with it.", m.Name, m.Version, module)
+		return nil, binaryGone(m)
 	}
 	a, _, err := s.Artifact(ctx, module, id)
 	return a, err

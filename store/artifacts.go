@@ -42,6 +42,22 @@ func (s Software) Artifact(ctx context.Context, t tenant.ID, moduleID software.M
 	return a, m, err
 }
 
+// ArtifactNamed implements software.ArtifactStore.
+func (s Software) ArtifactNamed(ctx context.Context, t tenant.ID, id software.ModuleID, nameKey string) (a *software.Artifact, m *software.Module, err error) {
+	err = s.DB.view(ctx, func(q querier) error {
+		if m, err = module(ctx, q, t, id, ""); err != nil {
+			return err
+		}
+		found, err := scanArtifact(q.row(ctx, "SELECT "+artifactColumns+" FROM artifact a WHERE a.module_id = $1 AND a.filename_key = $2", int64(id), nameKey))
+		if none(err) {
+			return nil
+		}
+		a = &found
+		return err
+	})
+	return a, m, err
+}
+
 func artifact(ctx context.Context, q querier, t tenant.ID, module software.ModuleID, id software.ArtifactID) (*software.Artifact, error) {
 	a, err := scanArtifact(q.row(ctx, "SELECT "+artifactColumns+" FROM artifact a WHERE a.tenant_id = $1 AND a.module_id = $2 AND a.id = $3", t, int64(module), int64(id)))
 	if none(err) {

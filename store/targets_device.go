@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"time"
 
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
@@ -26,22 +27,34 @@ func (f Fleet) Register(ctx context.Context, t tenant.ID, n *fleet.Target) error
 			return err
 		}
 		n.ID = fleet.TargetID(id)
+		if err := tx.visited(ctx, id, n.SeenAt); err != nil {
+			return err
+		}
 		tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), At: at})
 		return nil
 	})
 }
 
 // Seen implements fleet.RegisterStore.
-func (f Fleet) Seen(ctx context.Context, t tenant.ID, id fleet.TargetID, address string) error {
+func (f Fleet) Seen(ctx context.Context, t tenant.ID, id fleet.TargetID, address string, at time.Time) error {
 	return f.DB.update(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, "UPDATE target SET address = $3, status = CASE WHEN status = $4 THEN $5 ELSE status END WHERE tenant_id = $1 AND id = $2",
+		n, err := tx.affected(ctx, "UPDATE target SET address = $3, status = CASE WHEN status = $4 THEN $5 ELSE status END WHERE tenant_id = $1 AND id = $2",
 			t, int64(id), address, int(fleet.StatusUnknown), int(fleet.StatusRegistered))
-		if err != nil {
+		if err != nil || n == 0 {
 			return err
 		}
-		tx.record(event.Event{Tenant: t, Kind: event.TargetChanged, Subject: int64(id), Reach: event.Reach(id)})
+		if err := tx.visited(ctx, int64(id), at); err != nil {
+			return err
+		}
+		tx.record(event.Event{Tenant: t, Kind: event.TargetChanged, Subject: int64(id), Reach: event.Reach(id), At: at.UnixMilli()})
 		return nil
 	})
+}
+
+// visited saves one check-in, of a target that exists.
+func (tx *Tx) visited(ctx context.Context, target int64, at time.Time) error {
+	_, err := tx.exec(ctx, "INSERT INTO target_visit (target_id, seen_at) VALUES ($1, $2) ON CONFLICT (target_id) DO UPDATE SET seen_at = excluded.seen_at WHERE target_visit.seen_at < excluded.seen_at", target, at.UnixMilli())
+	return err
 }
 
 // UpdateAttributes implements fleet.AttributeStore.

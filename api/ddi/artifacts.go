@@ -90,7 +90,7 @@ func (a *API) downloadArtifact(w http.ResponseWriter, r *http.Request) error {
 	if plain, ok := strings.CutSuffix(name, md5Suffix); ok && httpjson.Accepts(r, "text/plain") {
 		return a.downloadMD5Sum(w, r, module, plain)
 	}
-	file, err := a.Software.ArtifactNamed(r.Context(), module, name)
+	file, m, err := a.Software.ArtifactNamed(r.Context(), module, name)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (a *API) downloadArtifact(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Bytes that are gone are no download that could be noted.
-	content, err := a.Software.Open(r.Context(), file)
+	content, err := a.Software.OpenFor(r.Context(), file, m)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ const stalled = 20 * time.Minute
 
 // downloadMD5Sum answers first and notes then, whatever becomes of the note.
 func (a *API) downloadMD5Sum(w http.ResponseWriter, r *http.Request, module software.ModuleID, name string) error {
-	file, err := a.Software.ArtifactNamed(r.Context(), module, name)
+	file, _, err := a.Software.ArtifactNamed(r.Context(), module, name)
 	if err != nil {
 		return err
 	}
