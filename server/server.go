@@ -50,6 +50,7 @@ type Config struct {
 	TLSCert, TLSKey string
 	ShutdownTimeout time.Duration // for running requests
 	MaxUpload       int64         // bytes
+	Pprof           string        // address that Go's profiles are served on; empty: none
 	Version         string
 	Log             *slog.Logger
 	Notice          io.Writer // what a person who starts the server is told
@@ -168,6 +169,10 @@ func Run(ctx context.Context, c Config) (err error) {
 		listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}})
 		scheme = "https"
 	}
+	serveProfiles, err := profiles(ctx, c.Pprof)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	welcome(c, scheme, listener.Addr(), generated, created)
 
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -175,6 +180,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	g, gctx := errgroup.WithContext(background)
 	g.Go(func() error { return visits.Run(gctx, saveVisitsEvery) })
 	g.Go(func() error { return sweep(gctx, modules, c.Log) })
+	g.Go(func() error { return serveProfiles(gctx) })
 	if db.Shared() {
 		g.Go(func() error { return follow(gctx, db, polls, since, c.Log) })
 	}

@@ -52,6 +52,7 @@ type serveCommand struct {
 	ShutdownTimeout time.Duration `help:"How long running downloads may go on after SIGTERM." default:"30s" env:"OTARIA_SHUTDOWN_TIMEOUT" placeholder:"TIME"`
 	MaxUpload       int64         `help:"Largest artifact, in bytes." default:"4294967296" env:"OTARIA_MAX_UPLOAD" placeholder:"BYTES"`
 	LogLevel        slog.Level    `help:"debug, info, warn or error." default:"info" env:"OTARIA_LOG_LEVEL" placeholder:"LEVEL"`
+	Pprof           string        `hidden:"" help:"Loopback address to serve Go's profiles on, such as 127.0.0.1:6060." placeholder:"ADDR"`
 	LogFormat       string        `help:"text or json." enum:"text,json" default:"text" env:"OTARIA_LOG_FORMAT" placeholder:"FORMAT"`
 }
 
@@ -153,6 +154,7 @@ func (s *serveCommand) Run(st streams) error {
 		TLSKey:          s.TLSKey,
 		ShutdownTimeout: s.ShutdownTimeout,
 		MaxUpload:       s.MaxUpload,
+		Pprof:           s.Pprof,
 		Version:         buildVersion(),
 		Log:             slog.New(handler),
 		Notice:          st.out,
