@@ -1,8 +1,6 @@
 package fleet
 
 import (
-	"strconv"
-
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/freetext"
 )
@@ -35,9 +33,6 @@ func set[T comparable](field, given *T) bool {
 	*field = *given
 	return true
 }
-
-// decimal writes an id as text.
-func decimal[ID ~int64](id ID) string { return strconv.FormatInt(int64(id), 10) }
 
 // missingTargets says which targets of a list are not there; none when a list
 // names a target twice.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/otaria/otaria/caller"
@@ -143,8 +144,8 @@ func (s Software) UpdateModuleType(ctx context.Context, t tenant.ID, id software
 		if err != nil {
 			return err
 		}
-		before := m.Stamps
-		if err := change(&m); err != nil || m.Stamps == before {
+		before := m
+		if err := change(&m); err != nil || reflect.DeepEqual(before, m) {
 			return err
 		}
 		if _, err := tx.exec(ctx, "UPDATE software_module_type SET description = $3, colour = $4, modified_by = $5, modified_at = $6 WHERE tenant_id = $1 AND id = $2",

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/otaria/otaria/caller"
+	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/software"
@@ -216,7 +217,17 @@ func (s Software) UpdateSet(ctx context.Context, t tenant.ID, id software.SetID,
 		if err := saveSetModules(ctx, tx, t, &before, set); err != nil {
 			return err
 		}
-		tx.changed(t, "set", int64(id), set.ModifiedAt)
+		e := softwareChanged(t, "set", int64(id), set.ModifiedAt)
+		if before.Name != set.Name || before.Version != set.Version { // polling intervals may be chosen by them
+			used, err := exists(ctx, tx, "target WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target WHERE installed_set = $1", int64(id))
+			if err != nil {
+				return err
+			}
+			if used {
+				e.Reach = event.AnyTarget
+			}
+		}
+		tx.record(e)
 		return nil
 	})
 	return set, err

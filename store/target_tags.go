@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"reflect"
 
 	"github.com/otaria/otaria/caller"
 	"github.com/otaria/otaria/event"
@@ -88,7 +89,7 @@ func (f Fleet) UpdateTag(ctx context.Context, t tenant.ID, id fleet.TagID, chang
 			return err
 		}
 		before := *tag
-		if err := change(tag); err != nil || before.Stamps == tag.Stamps {
+		if err := change(tag); err != nil || reflect.DeepEqual(before, *tag) {
 			return err
 		}
 		if _, err := tx.exec(ctx, "UPDATE target_tag SET name = $2, description = $3, colour = $4, modified_by = $5, modified_at = $6 WHERE id = $1",

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"reflect"
 	"slices"
 
 	"github.com/otaria/otaria/caller"
@@ -104,7 +105,7 @@ func (f Fleet) UpdateTargetType(ctx context.Context, t tenant.ID, id fleet.Targe
 			return err
 		}
 		before := *typ
-		if err := change(typ); err != nil || before.Stamps == typ.Stamps {
+		if err := change(typ); err != nil || reflect.DeepEqual(before, *typ) {
 			return err
 		}
 		gone := slices.DeleteFunc(slices.Clone(before.SetTypes), func(id software.SetTypeID) bool { return slices.Contains(typ.SetTypes, id) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/otaria/otaria/event"
@@ -172,7 +173,7 @@ func (f Fleet) UpdateTarget(ctx context.Context, t tenant.ID, id fleet.Controlle
 				}
 			}
 		}
-		if before.Stamps == target.Stamps {
+		if reflect.DeepEqual(before, *target) {
 			return nil
 		}
 		if _, err := tx.exec(ctx, "UPDATE target SET name = $2, description = $3, token = $4, address = $5, type_id = $6, request_attributes = $7, modified_by = $8, modified_at = $9 WHERE id = $1",

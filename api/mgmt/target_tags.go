@@ -25,7 +25,7 @@ func targetTagRoutes() []route {
 		get(one+"/assigned", read, "List the targets with a tag", listBody[targetBody]{}, (*API).listTaggedTargets),
 		post(one+"/assigned", write, "Give targets a tag", []string{}, nil, http.StatusNoContent, (*API).tagTargets),
 		untag,
-		route{method: http.MethodPost, path: one + "/assigned/{targetId}", needs: write, summary: "Give a target a tag", status: http.StatusNoContent, handle: (*API).tagTarget},
+		{method: http.MethodPost, path: one + "/assigned/{targetId}", needs: write, summary: "Give a target a tag", status: http.StatusNoContent, handle: (*API).tagTarget},
 		del(one+"/assigned/{targetId}", write, "Take a tag from a target", (*API).untagTarget),
 	}
 }
