@@ -26,6 +26,7 @@ import (
 
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/outage"
 )
 
 // Options say how to open a database.
@@ -34,6 +35,9 @@ type Options struct {
 	URL string
 	Log *slog.Logger
 
+	// Now is the clock; nil is the machine's.
+	Now func() time.Time
+
 	// MaxConns bounds the connections to PostgreSQL; 0 chooses by the number of processors.
 	MaxConns int
 }
@@ -41,16 +45,20 @@ type Options struct {
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
 	dialect
-	log   *slog.Logger
 	read  *sql.DB // SQLite: many readers; PostgreSQL: the one pool
 	write *sql.DB // SQLite: one connection; PostgreSQL: nil
 	group *writer // SQLite: joins transactions into one commit; PostgreSQL: nil
-	node  int64   // names this process in the event table
 	stmts statements
+
+	// node names this process in the event table, so that it does not read its
+	// own events. It changes when this process cannot know its own; see unsure.
+	node atomic.Int64
 
 	mu        sync.RWMutex
 	listeners []func([]event.Event)
-	failing   atomic.Bool // so that an outage is logged once, and its end once
+
+	outage    *outage.Log
+	unwritten atomic.Bool // the last change failed for want of the database; reads may still work
 }
 
 // Open opens the database and brings its schema up to date. A database whose
@@ -59,7 +67,11 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	db := &DB{log: o.Log, node: rand.Int64()} //nolint:gosec // tells processes apart, keeps no secret
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the default of an option
+	}
+	db := &DB{}
+	db.rename()
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		db.dialect = postgresDialect()
 		pool, err := sql.Open("pgx", o.URL)
@@ -88,6 +100,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		db.read.SetMaxOpenConns(n)
 		db.read.SetMaxIdleConns(n)
 	}
+	db.outage = outage.New(o.Log, o.Now,
+		"the database cannot be used; requests get 503 until it works again: check that its disk has space and is writable, that it is running and reachable",
+		"the database works again", slog.String("database", db.name))
 	if err := db.migrate(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -150,53 +165,74 @@ func (db *DB) migrate(ctx context.Context) error {
 	return nil
 }
 
-// Ping reports whether the database can be read and written right now.
+// Ping reports whether the database can be read and written. After an outage it
+// does so once nothing has failed for a moment (outage.Settle): a disk that is
+// nearly full still takes a small change. It writes only during an outage, since
+// strangers may call it.
 func (db *DB) Ping(ctx context.Context) error {
-	return db.update(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, "UPDATE tenant SET created_at = created_at WHERE id = -1")
+	err := db.update(ctx, func(tx *Tx) error {
+		which := "-1"
+		if db.outage.Lasting() {
+			which = "(SELECT min(id) FROM tenant)"
+		}
+		_, err := tx.exec(ctx, "UPDATE tenant SET created_at = created_at WHERE id = "+which)
 		return err
 	})
+	if err == nil && db.outage.Lasting() {
+		return fault.New(fault.Unavailable, "The database could not be used a moment ago.")
+	}
+	return err
 }
 
 // Tx is a transaction that changes something.
 type Tx struct {
 	db     *DB
-	conn   *sql.Conn // SQLite
-	tx     *sql.Tx   // PostgreSQL
+	conn   *sql.Conn       // SQLite
+	tx     *sql.Tx         // PostgreSQL
+	ctx    context.Context // bounds every statement; derived from the caller's
 	events []event.Event
+	wrote  bool // it changed a row: its commit proves that the database can be written
 }
 
-func (tx *Tx) exec(ctx context.Context, text string, args ...any) (sql.Result, error) {
+func (tx *Tx) exec(_ context.Context, text string, args ...any) (r sql.Result, err error) {
 	if tx.tx != nil {
-		return tx.tx.ExecContext(ctx, text, args...)
+		r, err = tx.tx.ExecContext(tx.ctx, text, args...)
+	} else {
+		var s *sql.Stmt
+		if s, err = tx.db.group.statement(text); err != nil {
+			return nil, err
+		}
+		r, err = s.ExecContext(tx.ctx, args...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if n, err := r.RowsAffected(); err == nil && n > 0 {
+		tx.wrote = true
+	}
+	return r, nil
+}
+
+func (tx *Tx) query(_ context.Context, text string, args ...any) (*sql.Rows, error) {
+	if tx.tx != nil {
+		return tx.tx.QueryContext(tx.ctx, text, args...)
 	}
 	s, err := tx.db.group.statement(text)
 	if err != nil {
 		return nil, err
 	}
-	return s.ExecContext(context.WithoutCancel(ctx), args...)
+	return s.QueryContext(tx.ctx, args...)
 }
 
-func (tx *Tx) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
+func (tx *Tx) row(_ context.Context, text string, args ...any) *sql.Row {
 	if tx.tx != nil {
-		return tx.tx.QueryContext(ctx, text, args...)
+		return tx.tx.QueryRowContext(tx.ctx, text, args...)
 	}
 	s, err := tx.db.group.statement(text)
 	if err != nil {
-		return nil, err
+		return tx.conn.QueryRowContext(tx.ctx, text, args...) // reports the same error
 	}
-	return s.QueryContext(context.WithoutCancel(ctx), args...)
-}
-
-func (tx *Tx) row(ctx context.Context, text string, args ...any) *sql.Row {
-	if tx.tx != nil {
-		return tx.tx.QueryRowContext(ctx, text, args...)
-	}
-	s, err := tx.db.group.statement(text)
-	if err != nil {
-		return tx.conn.QueryRowContext(context.WithoutCancel(ctx), text, args...) // reports the same error
-	}
-	return s.QueryRowContext(context.WithoutCancel(ctx), args...)
+	return s.QueryRowContext(tx.ctx, args...)
 }
 
 // affected runs a statement and returns how many rows it changed.
@@ -211,6 +247,7 @@ func (tx *Tx) affected(ctx context.Context, text string, args ...any) (int64, er
 // insert runs an INSERT … RETURNING id.
 func (tx *Tx) insert(ctx context.Context, text string, args ...any) (id int64, err error) {
 	err = tx.row(ctx, text, args...).Scan(&id)
+	tx.wrote = tx.wrote || err == nil
 	return id, err
 }
 
@@ -222,96 +259,167 @@ func (db *DB) update(ctx context.Context, change func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	ctx, cancel := db.patient(ctx)
+	defer cancel()
 	var events []event.Event
+	wrote := false
+	noted := func(tx *Tx) error {
+		err := change(tx)
+		events, wrote = tx.events, tx.wrote
+		return err
+	}
 	var err error
 	if db.group != nil {
-		events, err = db.group.do(ctx, change)
+		err = db.group.do(ctx, noted)
 	} else {
-		events, err = db.updatePostgres(ctx, change)
+		err = db.updatePostgres(ctx, noted)
 	}
 	if err != nil {
-		return db.fault(err)
+		if errors.Is(err, errUnsure) { // it may be committed, or will be: nobody may rely on what was before
+			db.rename()
+			db.publish(events)
+		}
+		err = db.fault(errPatience(ctx, err))
+		if fault.Is(err, fault.Unavailable) {
+			db.unwritten.Store(true)
+		}
+		return err
 	}
-	db.recovered()
+	if wrote {
+		db.unwritten.Store(false)
+	}
+	db.worked()
 	db.publish(events)
 	return nil
+}
+
+// patience bounds how long a call waits for PostgreSQL, so that one that hangs
+// is told from one that works.
+const patience = 30 * time.Second
+
+var errImpatient = errors.New("the database did not answer in time")
+
+// patient bounds a call. SQLite is in this process, and a commit to a file
+// cannot be given up.
+func (db *DB) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	if db.write != nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, patience, errImpatient)
+}
+
+// errPatience says of an error whether it is the database's lateness, rather
+// than a caller who left.
+func errPatience(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), errImpatient) {
+		return fmt.Errorf("%w: %w", errUnavailable, errImpatient)
+	}
+	return err
 }
 
 // tries bounds how often a PostgreSQL transaction is repeated.
 const tries = 10
 
-func (db *DB) updatePostgres(ctx context.Context, change func(*Tx) error) ([]event.Event, error) {
+func (db *DB) updatePostgres(ctx context.Context, change func(*Tx) error) error {
 	for try := 1; ; try++ {
-		events, err := db.tryPostgres(ctx, change)
+		err := db.tryPostgres(ctx, change)
 		if err == nil || try == tries || db.classify(err) != failureRetry {
-			return events, err
+			return err
 		}
 		pause := time.NewTimer(time.Duration(rand.Int64N(int64(try) * int64(5*time.Millisecond)))) //nolint:gosec // jitter
 		select {
 		case <-pause.C:
 		case <-ctx.Done():
 			pause.Stop()
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
 }
 
-func (db *DB) tryPostgres(ctx context.Context, change func(*Tx) error) (events []event.Event, err error) {
-	t, err := db.read.BeginTx(ctx, nil)
+func (db *DB) tryPostgres(ctx context.Context, change func(*Tx) error) error {
+	// A caller who leaves ends the statements, but not the commit: its outcome
+	// would be unknown.
+	whole, cancel := db.patient(context.WithoutCancel(ctx))
+	defer cancel()
+	conn, err := db.read.Conn(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	tx := &Tx{db: db, tx: t}
-	committed := false
+	defer func() { _ = conn.Close() }() // back into the pool
+	t, err := conn.BeginTx(whole, nil)
+	if err != nil {
+		return err
+	}
+	tx := &Tx{db: db, tx: t, ctx: ctx}
+	ended := false
 	defer func() {
-		if !committed {
-			err = errors.Join(err, ignoreDone(t.Rollback()))
+		if !ended {
+			_ = t.Rollback() // where it fails the connection is broken, and the transaction with it
 		}
 	}()
 	if err := change(tx); err != nil {
-		return nil, err
+		return err
 	}
 	if err := tx.writeEvents(ctx); err != nil {
-		return nil, err
+		return err
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ended = true
 	if err := t.Commit(); err != nil {
-		return nil, err
+		switch db.classify(err) {
+		case failureRetry, failureDuplicate, failureReference, failureValue:
+			return err // PostgreSQL says that nothing was done
+		case failureUnavailable, failureOther:
+		}
+		return fmt.Errorf("%w: %w", errUnsure, err)
 	}
-	committed = true
-	return tx.events, nil
+	return nil
 }
 
-func ignoreDone(err error) error {
-	if errors.Is(err, sql.ErrTxDone) {
-		return nil
-	}
-	return err
-}
+// errUnsure marks a commit whose outcome is unknown: the connection broke
+// before the answer came. errUnavailable marks what the drivers do not know to
+// be an outage.
+var (
+	errUnavailable = errors.New("the database cannot be used")
+	errUnsure      = fmt.Errorf("%w: whether the change was saved is unknown", errUnavailable)
+)
+
+// rename gives this process a new name in the event table: what it wrote under
+// the old one comes back to it by Follow.
+func (db *DB) rename() { db.node.Store(rand.Int64()) } //nolint:gosec // tells processes apart, keeps no secret
 
 // reader runs statements that change nothing, each on its own.
-type reader struct{ db *DB }
-
-func (r reader) query(ctx context.Context, text string, args ...any) (*sql.Rows, error) {
-	if s := r.db.stmts.get(r.db, text); s != nil {
-		return s.QueryContext(ctx, args...)
-	}
-	return r.db.read.QueryContext(ctx, text, args...)
+type reader struct {
+	db  *DB
+	ctx context.Context // bounds every statement; derived from the caller's
 }
 
-func (r reader) row(ctx context.Context, text string, args ...any) *sql.Row {
+func (r reader) query(_ context.Context, text string, args ...any) (*sql.Rows, error) {
 	if s := r.db.stmts.get(r.db, text); s != nil {
-		return s.QueryRowContext(ctx, args...)
+		return s.QueryContext(r.ctx, args...)
 	}
-	return r.db.read.QueryRowContext(ctx, text, args...)
+	return r.db.read.QueryContext(r.ctx, text, args...)
 }
 
-// view runs f on the readers' pool. Statements of f may see different moments;
-// where they must not, f uses one statement.
-func (db *DB) view(_ context.Context, f func(q querier) error) error {
-	if err := f(reader{db}); err != nil {
-		return db.fault(err)
+func (r reader) row(_ context.Context, text string, args ...any) *sql.Row {
+	if s := r.db.stmts.get(r.db, text); s != nil {
+		return s.QueryRowContext(r.ctx, args...)
 	}
-	db.recovered()
+	return r.db.read.QueryRowContext(r.ctx, text, args...)
+}
+
+// view runs f on the readers' pool, with a context that bounds how long it
+// waits. Statements of f may see different moments; where they must not, f uses
+// one statement.
+func (db *DB) view(ctx context.Context, f func(q querier) error) error {
+	ctx, cancel := db.patient(ctx)
+	defer cancel()
+	if err := f(reader{db, ctx}); err != nil {
+		return db.fault(errPatience(ctx, err))
+	}
+	db.worked()
 	return nil
 }
 
@@ -363,11 +471,15 @@ func (s *statements) close() (err error) {
 // fault gives a driver's error its kind. Errors that have one, and those of a
 // cancelled request, pass as they are.
 func (db *DB) fault(err error) error {
-	var f *fault.Error
-	if errors.As(err, &f) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
+	kind := failureUnavailable
+	if !errors.Is(err, errUnavailable) {
+		var f *fault.Error
+		if errors.As(err, &f) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		kind = db.classify(err)
 	}
-	switch db.classify(err) {
+	switch kind {
 	case failureDuplicate:
 		return fault.Wrap(fault.Exists, err, "An entity with this name or key exists already.")
 	case failureReference:
@@ -377,20 +489,18 @@ func (db *DB) fault(err error) error {
 	case failureRetry:
 		return fault.Wrap(fault.ConcurrentChange, err, "Another change came in between; please retry.")
 	case failureUnavailable:
-		if !db.failing.Swap(true) {
-			db.log.Error("the database cannot be used; requests get 503 until it works again: check that its disk has space and is writable, that it is running and reachable",
-				slog.String("database", db.name), slog.Any("error", err))
-		}
+		db.outage.Failed(err)
 		return fault.Wrap(fault.Unavailable, err, "The database cannot be used right now; please retry later.")
 	case failureOther:
 	}
 	return err
 }
 
-// recovered notes that the database works.
-func (db *DB) recovered() {
-	if db.failing.Load() && db.failing.Swap(false) {
-		db.log.Info("the database works again", slog.String("database", db.name))
+// worked notes that the database answered. It is no proof that it can be
+// written, where that is what failed last.
+func (db *DB) worked() {
+	if !db.unwritten.Load() {
+		db.outage.Worked()
 	}
 }
 

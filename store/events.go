@@ -35,7 +35,7 @@ func (tx *Tx) writeEvents(ctx context.Context) error {
 	}
 	for _, e := range tx.events {
 		if _, err := tx.exec(ctx, "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			e.Tenant, tx.db.node, string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), e.At); err != nil {
+			e.Tenant, tx.db.node.Load(), string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), e.At); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func (tx *Tx) writeManyEvents(ctx context.Context) error {
 		return fmt.Errorf("events of a change: %w", err)
 	}
 	_, err = tx.exec(ctx, "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) SELECT v.tenant, $2, v.kind, v.subject, v.target, v.data, v.at FROM "+
-		tx.db.table("$1", "v", "tenant bigint", "kind text", "subject bigint", "target bigint", "data text", "at bigint"), string(list), tx.db.node)
+		tx.db.table("$1", "v", "tenant bigint", "kind text", "subject bigint", "target bigint", "data text", "at bigint"), string(list), tx.db.node.Load())
 	return err
 }
 
@@ -102,11 +102,15 @@ func (db *DB) Shared() bool { return db.write == nil }
 // PostgreSQL hands out ids before it commits, so a smaller id may appear after
 // a larger one. Each event therefore carries its transaction's number, and the
 // next call starts at the oldest transaction that was still open at this one:
-// an event may be read twice, and none is missed.
+// an event may be read twice, and none is missed. Numbers only grow, unless the
+// database became another one (a standby took over, a backup was restored);
+// then nobody knows what changed, and the listeners are told that everything may
+// have.
 func (db *DB) Follow(ctx context.Context, since int64) (next int64, err error) {
 	if !db.Shared() {
 		return 0, nil
 	}
+	node := db.node.Load()
 	var events []event.Event
 	err = db.view(ctx, func(q querier) error {
 		if err := q.row(ctx, "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)").Scan(&next); err != nil {
@@ -115,14 +119,25 @@ func (db *DB) Follow(ctx context.Context, since int64) (next int64, err error) {
 		if since == 0 {
 			return nil
 		}
-		events, err = all(ctx, q, scanEvent, "SELECT id, tenant_id, kind, subject, target_id, data, at FROM event WHERE tx >= $1 AND node <> $2 ORDER BY id", since, db.node)
+		events, err = all(ctx, q, scanEvent, "SELECT id, tenant_id, kind, subject, target_id, data, at FROM event WHERE tx >= $1 AND node <> $2 ORDER BY id", since, node)
 		return err
 	})
 	if err != nil {
 		return since, err
 	}
+	switch {
+	case next < since:
+		events = append(events, everything()...)
+	case since != 0 && db.node.Load() != node: // what was just left out may be unknown here
+		next = since
+	}
 	db.publish(events)
 	return next, nil
+}
+
+// everything are events after which a listener keeps nothing that it knew.
+func everything() []event.Event {
+	return []event.Event{{Kind: event.SettingsChanged, Reach: event.AnyTarget}, {Kind: event.AccountChanged, Reach: event.NoTarget}}
 }
 
 func scanEvent(s scanner) (e event.Event, err error) {

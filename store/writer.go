@@ -3,10 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-
-	"github.com/otaria/otaria/event"
 )
 
 // writer runs all changes of a SQLite database, one after the other, on its one
@@ -16,7 +13,8 @@ import (
 type writer struct {
 	db    *DB
 	jobs  chan *job
-	done  chan struct{}
+	quit  chan struct{} // closed by stop
+	done  chan struct{} // closed when the loop has ended
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt // of conn; the loop's alone
 }
@@ -24,7 +22,6 @@ type writer struct {
 type job struct {
 	ctx      context.Context
 	change   func(*Tx) error
-	events   []event.Event
 	err      error
 	panicked any
 	done     chan struct{}
@@ -35,37 +32,65 @@ type job struct {
 const maxJoined = 256
 
 func startWriter(db *DB) *writer {
-	w := &writer{db: db, jobs: make(chan *job, maxJoined), done: make(chan struct{}), stmts: map[string]*sql.Stmt{}}
+	w := &writer{db: db, jobs: make(chan *job, maxJoined), quit: make(chan struct{}), done: make(chan struct{}), stmts: map[string]*sql.Stmt{}}
 	go w.loop()
 	return w
 }
 
-// stop finishes what is queued. Nothing may be queued any more.
+// stop finishes what is queued; what comes later is refused.
 func (w *writer) stop() {
-	close(w.jobs)
+	close(w.quit)
 	<-w.done
 }
 
+var errStopped = fmt.Errorf("%w: it is being closed", errUnavailable)
+
 // do runs change and returns once it is on disk, or undone.
-func (w *writer) do(ctx context.Context, change func(*Tx) error) ([]event.Event, error) {
+func (w *writer) do(ctx context.Context, change func(*Tx) error) error {
 	j := &job{ctx: ctx, change: change, done: make(chan struct{})}
 	select {
 	case w.jobs <- j:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
+	case <-w.quit:
+		return errStopped
 	}
-	<-j.done
+	select {
+	case <-j.done:
+	case <-w.done:
+		select {
+		case <-j.done:
+		default: // it was queued behind the last
+			return errStopped
+		}
+	}
 	if j.panicked != nil {
 		panic(j.panicked)
 	}
-	return j.events, j.err
+	return j.err
 }
 
 func (w *writer) loop() {
 	defer close(w.done)
 	defer w.drop()
 	batch := make([]*job, 0, maxJoined)
-	for first := range w.jobs {
+	stopping := false
+	for {
+		var first *job
+		if stopping {
+			select {
+			case first = <-w.jobs:
+			default:
+				return
+			}
+		} else {
+			select {
+			case first = <-w.jobs:
+			case <-w.quit:
+				stopping = true
+				continue
+			}
+		}
 		batch = append(batch[:0], first)
 		w.commit(&batch)
 		for _, j := range batch {
@@ -75,57 +100,60 @@ func (w *writer) loop() {
 }
 
 // commit runs the first job of the batch and those that wait behind it in one
-// transaction. Each job's fields say how it went.
+// transaction. Each job's fields say how it went. When the transaction is lost,
+// so is every job of it, but those keep their error that had failed by
+// themselves.
 func (w *writer) commit(batch *[]*job) {
-	ctx := context.Background()
-	fail := func(err error) {
+	lost := func(err error) {
 		for _, j := range *batch {
 			if j.err == nil {
-				j.err, j.events = err, nil
+				j.err = err
 			}
 		}
 		w.drop()
 	}
-	if w.conn == nil {
-		conn, err := w.db.write.Conn(ctx)
-		if err != nil {
-			fail(err)
-			return
-		}
-		w.conn = conn
-	}
-	if err := w.run("BEGIN IMMEDIATE"); err != nil {
-		fail(err)
+	if err := w.begin(); err != nil {
+		lost(fmt.Errorf("%w: %w", errUnavailable, err))
 		return
 	}
 	for i := 0; ; i++ {
-		if i == len(*batch) {
-			if i == maxJoined {
-				break
-			}
+		if i == len(*batch) && i < maxJoined {
 			select {
-			case j, ok := <-w.jobs:
-				if ok {
-					*batch = append(*batch, j)
-				}
+			case j := <-w.jobs:
+				*batch = append(*batch, j)
 			default:
 			}
-			if i == len(*batch) {
-				break
-			}
+		}
+		if i == len(*batch) {
+			break
 		}
 		if err := w.join((*batch)[i]); err != nil {
-			fail(err)
+			lost(fmt.Errorf("%w: %w", errUnavailable, err))
 			return
 		}
 	}
 	if err := w.run("COMMIT"); err != nil {
-		fail(err)
+		lost(fmt.Errorf("%w: %w", errUnsure, err))
 	}
 }
 
+// begin opens the transaction, on a new connection where the last one was lost.
+func (w *writer) begin() error {
+	if w.conn == nil {
+		conn, err := w.db.write.Conn(context.Background())
+		if err != nil {
+			return err
+		}
+		w.conn = conn
+	}
+	if err := w.trim(); err != nil {
+		return err
+	}
+	return w.run("BEGIN IMMEDIATE")
+}
+
 // join runs one job inside the open transaction. An error means that the
-// transaction is gone.
+// transaction is gone, and with it the jobs before this one.
 func (w *writer) join(j *job) error {
 	if j.err = j.ctx.Err(); j.err != nil {
 		return nil
@@ -133,7 +161,7 @@ func (w *writer) join(j *job) error {
 	if err := w.run("SAVEPOINT job"); err != nil {
 		return err
 	}
-	tx := &Tx{db: w.db, conn: w.conn}
+	tx := &Tx{db: w.db, conn: w.conn, ctx: context.WithoutCancel(j.ctx)}
 	j.err = func() (err error) {
 		defer func() {
 			if p := recover(); p != nil {
@@ -147,10 +175,14 @@ func (w *writer) join(j *job) error {
 	}()
 	if j.err != nil {
 		if err := w.run("ROLLBACK TO job"); err != nil {
-			return errors.Join(j.err, err)
+			// SQLite undoes a whole transaction by itself when its disk fails. Then
+			// the reason is in the job's error, which is no business of the others
+			// in any other case.
+			if w.db.classify(j.err) == failureUnavailable {
+				return j.err
+			}
+			return err
 		}
-	} else {
-		j.events = tx.events
 	}
 	return w.run("RELEASE job")
 }
@@ -170,20 +202,27 @@ func (w *writer) statement(text string) (*sql.Stmt, error) {
 	if s := w.stmts[text]; s != nil {
 		return s, nil
 	}
-	if len(w.stmts) >= maxStatements {
-		for _, s := range w.stmts {
-			if err := s.Close(); err != nil {
-				return nil, err
-			}
-		}
-		clear(w.stmts)
-	}
 	s, err := w.conn.PrepareContext(context.Background(), text)
 	if err != nil {
 		return nil, err
 	}
 	w.stmts[text] = s
 	return s, nil
+}
+
+// trim gives up the statements when they have become too many. It runs between
+// transactions, when none of them is in use.
+func (w *writer) trim() error {
+	if len(w.stmts) < maxStatements {
+		return nil
+	}
+	for _, s := range w.stmts {
+		if err := s.Close(); err != nil {
+			return err
+		}
+	}
+	clear(w.stmts)
+	return nil
 }
 
 // drop gives the connection up, and with it a transaction that is still open.
