@@ -2,10 +2,13 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/otaria/otaria/fault"
 )
 
 // Visit is one target's newest check-in.
@@ -72,18 +75,29 @@ func (v *Visits) SeenAt(id TargetID) (at time.Time, ok bool) {
 	return time.UnixMilli(ms), ok
 }
 
-// Run saves once every interval until ctx ends, and then once more.
+// saveLast bounds how long the last save may take: whoever stops the server
+// does not wait for a database that is gone.
+const saveLast = 5 * time.Second
+
+// Run saves once every interval until ctx ends, and then once more. The error
+// says that this last time failed. Of the others the log hears, unless the
+// database cannot be used, which the store tells itself.
 func (v *Visits) Run(ctx context.Context, every time.Duration) error {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if err := v.Flush(ctx); err != nil && ctx.Err() == nil {
+			if err := v.Flush(ctx); err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
 				v.Log.Warn("check-ins could not be saved and are kept for the next try", slog.Any("error", err))
 			}
 		case <-ctx.Done():
-			return v.Flush(context.WithoutCancel(ctx))
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveLast)
+			defer cancel()
+			if err := v.Flush(last); err != nil {
+				return fmt.Errorf("the check-ins of the last second are not saved: %w", err)
+			}
+			return nil
 		}
 	}
 }

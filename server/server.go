@@ -88,7 +88,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return fmt.Errorf("open the database: %w", err)
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	blobs, err := local.Open(filepath.Join(c.DataDir, "artifacts"), local.Options{Now: time.Now})
+	blobs, err := local.Open(filepath.Join(c.DataDir, "artifacts"), local.Options{Now: time.Now, Log: c.Log})
 	if err != nil {
 		return fmt.Errorf("open the artifact store: %w", err)
 	}

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,7 @@ import (
 
 	"github.com/otaria/otaria/blob"
 	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/outage"
 )
 
 const (
@@ -53,8 +55,12 @@ type Options struct {
 	// for DefaultReserve.
 	Reserve int64
 
-	// Now is the clock, time.Now outside tests.
+	// Now is the clock; nil is the machine's.
 	Now func() time.Time
+
+	// Log hears once when contents cannot be stored or read any more, and once
+	// when they can again; nil is nobody.
+	Log *slog.Logger
 }
 
 // A Store is a directory of contents.
@@ -63,6 +69,8 @@ type Store struct {
 	grace   time.Duration
 	reserve int64
 	now     func() time.Time
+
+	writing, reading *outage.Log
 }
 
 var _ blob.Store = (*Store)(nil)
@@ -75,7 +83,18 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("artifact store: %w", err)
 	}
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the default of an option
+	}
+	o.Log = cmp.Or(o.Log, slog.New(slog.DiscardHandler))
 	s := &Store{root: root, grace: cmp.Or(o.Grace, blob.DefaultGrace), reserve: cmp.Or(o.Reserve, DefaultReserve), now: o.Now}
+	where := slog.String("directory", root)
+	s.writing = outage.New(o.Log, o.Now,
+		"artifacts cannot be stored; uploads get 503 until they can again: free some space on the disk of the directory, and check that it is writable",
+		"artifacts can be stored again", where)
+	s.reading = outage.New(o.Log, o.Now,
+		"artifacts cannot be read; downloads get 503 until they can again: check that the directory is there and readable, and the limit of open files",
+		"artifacts can be read again", where)
 	for _, sub := range []string{"", tmpDir, lockDir} {
 		if err := os.MkdirAll(filepath.Join(root, sub), dirMode); err != nil {
 			return nil, fmt.Errorf("artifact store: %w; make the directory writable for this user", err)
@@ -131,17 +150,18 @@ func (s *Store) Open(_ context.Context, sha256 string) (blob.Blob, error) {
 	f, err := os.Open(s.final(sha256))
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, gone := os.Stat(s.path(tmpDir)); gone != nil { // a disk that is not mounted loses no single content
-			return blob.Blob{}, unavailable(gone)
+			return blob.Blob{}, s.unreadable(gone)
 		}
 		return blob.Blob{}, missing(err)
 	}
 	if err != nil {
-		return blob.Blob{}, unavailable(err)
+		return blob.Blob{}, s.unreadable(err)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return blob.Blob{}, errors.Join(unavailable(err), f.Close())
+		return blob.Blob{}, errors.Join(s.unreadable(err), f.Close())
 	}
+	s.reading.Worked()
 	return blob.Blob{Content: f, Size: info.Size()}, nil
 }
 
@@ -315,6 +335,17 @@ func isHex(s string) bool {
 func missing(cause error) error {
 	return fault.Wrap(fault.BinaryMissing, cause,
 		"The content of this artifact is not in the artifact store. Restore the store from a backup, or delete the artifact and upload it again.")
+}
+
+// unwritable and unreadable tell the operator of what unavailable tells the client.
+func (s *Store) unwritable(cause error) error {
+	s.writing.Failed(cause)
+	return unavailable(cause)
+}
+
+func (s *Store) unreadable(cause error) error {
+	s.reading.Failed(cause)
+	return unavailable(cause)
 }
 
 // unavailable words an error of the operating system for the client; the cause,

@@ -32,16 +32,16 @@ type upload struct {
 // Create implements blob.Store.
 func (s *Store) Create(ctx context.Context) (blob.Upload, error) {
 	if err := s.room(0); err != nil {
-		return nil, unavailable(err)
+		return nil, s.unwritable(err)
 	}
 	for {
 		f, err := os.CreateTemp(s.path(tmpDir), "upload-*")
 		if err != nil {
-			return nil, unavailable(err)
+			return nil, s.unwritable(err)
 		}
 		held, err := hold(f)
 		if err != nil {
-			return nil, errors.Join(unavailable(err), f.Close(), os.Remove(f.Name()))
+			return nil, errors.Join(s.unwritable(err), f.Close(), os.Remove(f.Name()))
 		}
 		if held {
 			return &upload{store: s, ctx: ctx, file: f, hashes: blob.NewHashes()}, nil
@@ -69,14 +69,14 @@ func (u *upload) Write(p []byte) (int, error) {
 	}
 	if u.unchecked += len(p); u.unchecked >= chunk {
 		if err := u.store.room(u.unchecked); err != nil {
-			u.err = unavailable(err)
+			u.err = u.store.unwritable(err)
 			return 0, u.err
 		}
 		u.unchecked = 0
 	}
 	n, err := u.hashes.WriteTo(u.file, p)
 	if err != nil {
-		u.err = unavailable(err)
+		u.err = u.store.unwritable(err)
 	}
 	return n, u.err
 }
@@ -134,8 +134,9 @@ func (u *upload) Commit(ctx context.Context) (blob.Digest, error) {
 	}
 	digest := u.hashes.Digest()
 	if err := u.commit(digest); err != nil {
-		return blob.Digest{}, unavailable(fmt.Errorf("commit %s: %w", digest.SHA256, err))
+		return blob.Digest{}, u.store.unwritable(fmt.Errorf("commit %s: %w", digest.SHA256, err))
 	}
+	u.store.writing.Worked()
 	return digest, nil
 }
 
