@@ -184,8 +184,8 @@ func (l *load) uploadArtifacts(worker string) {
 			}
 		}
 		size := 1 + rand.IntN(64<<10)
-		if i%10 == 0 {
-			size = 1 + rand.IntN(8<<20)
+		if i%25 == 0 {
+			size = 1 + rand.IntN(2<<20)
 		}
 		l.upload(id, fmt.Sprintf("%s-%d.bin", worker, i), size)
 	}
@@ -464,7 +464,7 @@ func (l *load) do(req *http.Request, out any) int {
 	default:
 		l.s.t.Errorf("%s: %s %s", what, resp.Status, answer)
 	}
-	if out != nil && resp.StatusCode/100 == 2 {
+	if out != nil && resp.StatusCode/100 == 2 && resp.StatusCode != http.StatusNoContent {
 		if err := json.Unmarshal(answer, out); err != nil {
 			l.s.t.Errorf("%s: %v in %q", what, err, answer)
 			return 0

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // prove holds what the server says now against the journals.
@@ -19,6 +20,7 @@ func (l *load) prove() {
 	l.proveModules()
 	l.proveArtifacts()
 	l.proveActions()
+	l.proveTargets()
 }
 
 // listed reads all pages of a list.
@@ -270,6 +272,28 @@ func impossible(a shownAction, history []shownEntry) string {
 		return fmt.Sprintf("active is %t", a.Active)
 	}
 	return ""
+}
+
+func (l *load) proveTargets() {
+	l.s.t.Helper()
+	for device, fact := range l.facts {
+		var attributes map[string]string
+		l.must(http.MethodGet, "/rest/v1/targets/"+device+"/attributes", nil, &attributes)
+		var n int
+		_, _ = fmt.Sscan(attributes["n"], &n) // none is 0
+		if n < fact.acknowledged || n > fact.sent {
+			l.s.t.Errorf("%s told %d, acknowledged was %d of %d sent", device, n, fact.acknowledged, fact.sent)
+		}
+	}
+	for device, at := range l.visits {
+		var target struct {
+			Seen int64 `json:"lastControllerRequestAt"`
+		}
+		l.must(http.MethodGet, "/rest/v1/targets/"+device, nil, &target)
+		if seen := time.UnixMilli(target.Seen); seen.Before(at.Truncate(time.Millisecond)) {
+			l.s.t.Errorf("%s was last seen %v, it was answered after %v", device, seen, at)
+		}
+	}
 }
 
 // sumOf returns the SHA-256 of a file.
