@@ -40,6 +40,7 @@ type world struct {
 	tenant     tenant.ID
 	tenants    *tenant.Service
 	software   *software.Service
+	fleet      *fleet.Service
 	deployment *deployment.Service
 	handler    http.Handler
 	clock      *clock
@@ -111,14 +112,14 @@ func newWorld(tb testing.TB) *world {
 		w.events.all = append(w.events.all, list...)
 		w.events.mu.Unlock()
 	})
-	targets := &fleet.Service{Store: keepFleet, Visits: &fleet.Visits{Store: keepFleet, Log: log}, Quotas: quotas, Now: w.clock.Now, NewToken: fleet.NewToken}
+	w.fleet = &fleet.Service{Store: keepFleet, Tenants: w.tenants, Visits: &fleet.Visits{Store: keepFleet, Log: log}, Quotas: quotas, Now: w.clock.Now, NewToken: fleet.NewToken}
 	w.software = &software.Service{Store: keepSoftware, Blobs: blobs, Tenants: w.tenants, Quotas: quotas, Now: w.clock.Now}
 	w.deployment = &deployment.Service{
 		Store: keepDeployment, Polls: polls, Tenants: w.tenants, Software: keepSoftware, Quotas: quotas, Now: w.clock.Now,
 		Limits: deployment.Limits{Entries: quotas.EntriesPerAction, Messages: quotas.MessagesPerEntry},
 	}
 	api := &ddi.API{
-		Tenants: w.tenants, Software: w.software, Fleet: targets, Deployment: w.deployment,
+		Tenants: w.tenants, Software: w.software, Fleet: w.fleet, Deployment: w.deployment,
 		Identity: ddi.DefaultIdentityHeaders(), ArtifactLinks: download.DefaultLinks(), Log: log, Now: w.clock.Now,
 	}
 	forwarding := httpjson.Forwarding{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, ProxyHeaders: ddi.Headers(api.Identity)}
@@ -324,11 +325,7 @@ func (w *world) do(method, path, body string, headers ...string) answer {
 
 // path is the address of a device's resource.
 func path(device, format string, args ...any) string {
-	p := "/DEFAULT/controller/v1/" + device
-	if format != "" {
-		p += "/" + fmt.Sprintf(format, args...)
-	}
-	return p
+	return strings.TrimSuffix("/DEFAULT/controller/v1/"+device+"/"+fmt.Sprintf(format, args...), "/")
 }
 
 func (w *world) poll(device string) answer {
