@@ -20,17 +20,25 @@ type attributeMode int
 // Literals implements httpjson.Enum, in the order of fleet.AttributeMode.
 func (attributeMode) Literals() []string { return []string{"merge", "replace", "remove"} }
 
+func (in *attributesInput) update() (fleet.AttributeUpdate, error) {
+	if len(in.Data) == 0 {
+		return fleet.AttributeUpdate{}, fault.New(fault.Unreadable, "data: must hold at least one attribute")
+	}
+	u := fleet.AttributeUpdate{Values: in.Data}
+	if in.Mode != nil {
+		u.Mode = fleet.AttributeMode(*in.Mode)
+	}
+	return u, nil
+}
+
 func (a *API) putAttributes(w http.ResponseWriter, r *http.Request) error {
 	var in attributesInput
 	if err := httpjson.Read(w, r, &in, maxBody); err != nil {
 		return err
 	}
-	if len(in.Data) == 0 {
-		return fault.New(fault.Unreadable, "data: must hold at least one attribute")
-	}
-	u := fleet.AttributeUpdate{Values: in.Data}
-	if in.Mode != nil {
-		u.Mode = fleet.AttributeMode(*in.Mode)
+	u, err := in.update()
+	if err != nil {
+		return err
 	}
 	if err := a.Fleet.UpdateAttributes(r.Context(), deviceOf(r.Context()).id, u); err != nil {
 		return err
