@@ -25,7 +25,7 @@ build: ## build the programs into bin/ (static; needs Go alone)
 
 test: ## run all tests, on SQLite and PostgreSQL, with a real device client
 	@scripts/need postgresql swupdate openssl
-	go test ./...
+	go test -tags e2e ./...
 
 race: ## run the tests under the race detector
 	@scripts/need postgresql gcc

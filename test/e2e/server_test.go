@@ -227,8 +227,8 @@ func (s server) installedSet() int64 {
 }
 
 type actionState struct {
-	Status       string `json:"status"`
-	DetailStatus string `json:"detailStatus"`
+	Status string `json:"status"`
+	Active bool   `json:"active"`
 }
 
 func (s server) action(id int64) (a actionState) {

@@ -95,7 +95,7 @@ func TestSwupdate(t *testing.T) {
 		if got := srv.installedSet(); got != set {
 			t.Errorf("installed set %d, want %d", got, set)
 		}
-		if got := srv.action(action); got != (actionState{Status: "finished", DetailStatus: "finished"}) {
+		if got := srv.action(action); got != (actionState{Status: "finished"}) {
 			t.Errorf("action is %+v, want finished", got)
 		}
 		for _, want := range []string{"Installing Update Chunk Artifacts.", "Installed Chunk.", "Verified OK"} {
@@ -111,14 +111,14 @@ func TestSwupdate(t *testing.T) {
 		set := srv.release("2.0.0", image{app: other, path: dev.app, signer: maker}.build(t))
 		action := srv.assign(set)
 		srv.cancel(action)
-		if got := srv.action(action); got.DetailStatus != "canceling" {
+		if got := srv.action(action); got.Status != "canceling" {
 			t.Errorf("the action is %+v, want canceling", got)
 		}
 
 		stop := dev.start(t)
 		defer stop()
 		dev.until(t, "the device acknowledged", func() bool {
-			return srv.action(action).DetailStatus == "canceled"
+			return srv.action(action).Status == "canceled"
 		})
 		if got := srv.target().UpdateStatus; got != "in_sync" {
 			t.Errorf("update status %q, want in_sync", got)
@@ -148,8 +148,8 @@ func TestSwupdate(t *testing.T) {
 			dev.until(t, "the device reported its failure", func() bool {
 				return srv.target().UpdateStatus == "error"
 			})
-			if got := srv.action(action); got != (actionState{Status: "finished", DetailStatus: "error"}) {
-				t.Errorf("action is %+v, want finished with error", got)
+			if got := srv.action(action); got != (actionState{Status: "error"}) {
+				t.Errorf("action is %+v, want error", got)
 			}
 			if !srv.says(action, bad.says) {
 				t.Errorf("no message of the device has %q; it said:\n%s", bad.says, strings.Join(srv.messages(action), "\n"))
