@@ -11,11 +11,13 @@ LINT := $(CACHE)/golangci-lint-$(LINT_VERSION)/golangci-lint
 LISTEN ?= 127.0.0.1:8080
 DATA ?= data
 FUZZ_SECONDS ?= 60
+BENCH_FLEETS ?= 10000,1000000
+BENCH_FLAGS ?=
 
-.PHONY: help run build test race lint format fuzz bench e2e replay verify clean
+.PHONY: help run build test race lint format fuzz bench bench-micro e2e replay verify clean
 
 help: ## list the tasks
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## build and start the server, with everything it keeps in ./data
 	bin/otaria serve --listen $(LISTEN) --data $(DATA)
@@ -40,7 +42,11 @@ format: $(LINT) ## format the code as lint wants it
 fuzz: ## fuzz every parser, FUZZ_SECONDS in all (default 60)
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-bench: ## measure the hot paths
+bench: build ## measure the server under load, write docs/benchmarks.md (BENCH_FLEETS, BENCH_FLAGS)
+	@scripts/need postgresql
+	go run ./test/bench -fleets $(BENCH_FLEETS) -write docs/benchmarks.md $(BENCH_FLAGS)
+
+bench-micro: ## measure single functions on the hot paths
 	go test -run '^$$' -bench . -benchmem ./...
 
 e2e: build ## update a real device (Debian's swupdate) end to end

@@ -149,13 +149,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 
 	forwarding := httpjson.Forwarding{Trusted: c.TrustedProxies, ProxyHeaders: ddi.Headers(families)}
-	h := &http.Server{
-		Handler:           forwarding.Handler(root(devices.Handler(), management.Handler(), db)),
-		ReadHeaderTimeout: 20 * time.Second,
-		IdleTimeout:       5 * time.Minute,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(c.Log.Handler(), slog.LevelDebug),
-	}
+	h := HTTP(forwarding.Handler(root(devices.Handler(), management.Handler(), db)), c.Log)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
@@ -207,6 +201,18 @@ func Run(ctx context.Context, c Config) (err error) {
 		return err
 	})
 	return g.Wait()
+}
+
+// HTTP returns the HTTP server that requests are served by, with its limits and
+// without a listener.
+func HTTP(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 20 * time.Second,
+		IdleTimeout:       5 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
 }
 
 // follow reads what other processes changed.

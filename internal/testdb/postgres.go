@@ -23,7 +23,7 @@ import (
 // be. The test fails, rather than being skipped, where PostgreSQL is missing.
 func Postgres(tb testing.TB) Database {
 	tb.Helper()
-	c, err := locate()
+	c, err := locate(shared)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -70,8 +70,14 @@ type cluster struct {
 	owner *syscall.Credential // whom the server runs as; nil for ourselves
 }
 
-// locate finds PostgreSQL's programs and makes the cluster's directory.
-func locate() (cluster, error) {
+// shared names the directory of the server that all tests of a user share.
+func shared(version string) string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("otaria-testdb-%d-%s", os.Getuid(), version))
+}
+
+// locate finds PostgreSQL's programs and makes the cluster's directory, which
+// dir names.
+func locate(dir func(version string) string) (cluster, error) {
 	bin, err := programs()
 	if err != nil {
 		return cluster{}, err
@@ -94,7 +100,7 @@ func locate() (cluster, error) {
 		c.owner = &syscall.Credential{Uid: uint32(id), Gid: uint32(group)}
 	}
 	version := filepath.Base(filepath.Dir(bin)) // …/postgresql/15/bin
-	c.dir = filepath.Join(os.TempDir(), fmt.Sprintf("otaria-testdb-%d-%s", uid, version))
+	c.dir = dir(version)
 	return c, c.prepare()
 }
 
@@ -197,18 +203,30 @@ func (c cluster) start(ctx context.Context) error {
 		if err := os.RemoveAll(c.data()); err != nil {
 			return fmt.Errorf("remove a half-made test server: %w", err)
 		}
-		if err := c.run(ctx, "initdb", "--pgdata", c.data(), "--username", "postgres", "--auth", "trust",
-			"--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"); err != nil {
+		if err := c.create(ctx); err != nil {
 			return err
 		}
 	}
-	options := "-c listen_addresses='' -c unix_socket_directories='" + c.dir + "' -c max_connections=200" +
-		" -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum_naptime=1h -c max_wal_size=2GB"
+	if err := c.launch(ctx, "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum_naptime=1h -c max_wal_size=2GB"); err != nil {
+		return err
+	}
+	return c.watch()
+}
+
+// create makes an empty cluster.
+func (c cluster) create(ctx context.Context) error {
+	return c.run(ctx, "initdb", "--pgdata", c.data(), "--username", "postgres", "--auth", "trust",
+		"--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync")
+}
+
+// launch starts the server on its socket alone, with further options.
+func (c cluster) launch(ctx context.Context, options string) error {
+	options = "-c listen_addresses='' -c unix_socket_directories='" + c.dir + "' -c max_connections=200 " + options
 	if err := c.run(ctx, "pg_ctl", "start", "--wait", "--silent", "--pgdata", c.data(), "--log", c.log(), "--options", options); err != nil {
 		tail, _ := os.ReadFile(c.log())
 		return fmt.Errorf("%w\n%s", err, tail[max(0, len(tail)-2000):])
 	}
-	return c.watch()
+	return nil
 }
 
 // watch leaves a shell behind that stops the server when nobody has used it
