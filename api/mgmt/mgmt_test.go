@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/otaria/otaria/api/mgmt"
 	"github.com/otaria/otaria/blob/local"
 	"github.com/otaria/otaria/deployment"
+	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/identity"
 	"github.com/otaria/otaria/internal/testdb"
@@ -56,7 +58,10 @@ func newSite(tb testing.TB) *site {
 		Identity: &identity.Service{Store: store.Accounts{DB: db}, DefaultTenant: "DEFAULT", Now: clock},
 		Tenants:  tenants,
 		Software: modules,
-		Fleet:    &fleet.Service{Store: store.Fleet{DB: db}, Quotas: s.quotas, Now: clock, NewToken: func() string { return "a-new-token" }},
+		Fleet: &fleet.Service{
+			Store: store.Fleet{DB: db}, Visits: &fleet.Visits{Store: store.Fleet{DB: db}}, Tenants: tenants, Quotas: s.quotas, Now: clock,
+			NewToken: func() string { return "a-new-token" },
+		},
 		Deployment: &deployment.Service{
 			Store: store.Deployment{DB: db}, Software: modules.Store, Tenants: tenants, Quotas: s.quotas, Now: clock,
 			Limits: deployment.Limits{Entries: s.quotas.EntriesPerAction, Messages: s.quotas.MessagesPerEntry},
@@ -68,6 +73,11 @@ func newSite(tb testing.TB) *site {
 	must(tb, err)
 	s.tenant = record.ID
 	s.account(tb, "admin", identity.RoleTenantAdmin)
+	db.Listen(func(events []event.Event) {
+		if slices.ContainsFunc(events, func(e event.Event) bool { return e.Kind == event.SettingsChanged }) {
+			tenants.Forget()
+		}
+	})
 	s.Handler = s.api.Handler()
 	return s
 }
