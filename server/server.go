@@ -25,6 +25,7 @@ import (
 	"github.com/otaria/otaria/api/download"
 	"github.com/otaria/otaria/api/httpjson"
 	"github.com/otaria/otaria/api/mgmt"
+	"github.com/otaria/otaria/api/openapi"
 	"github.com/otaria/otaria/blob/local"
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/event"
@@ -149,7 +150,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 
 	forwarding := httpjson.Forwarding{Trusted: c.TrustedProxies, ProxyHeaders: ddi.Headers(families)}
-	h := HTTP(forwarding.Handler(root(devices.Handler(), management.Handler(), db)), c.Log)
+	h := HTTP(forwarding.Handler(root(devices.Handler(), management.Handler(), db, c.Version, c.Log)), c.Log)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", c.Listen, err)
@@ -238,8 +239,8 @@ func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, sinc
 	}
 }
 
-// root sends each request to its API.
-func root(devices, management http.Handler, db *store.DB) http.Handler {
+// root sends each request to its API. The descriptions of the APIs are for everybody.
+func root(devices, management http.Handler, db *store.DB, version string, log *slog.Logger) http.Handler {
 	front := http.NewServeMux()
 	ok := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -255,9 +256,11 @@ func root(devices, management http.Handler, db *store.DB) http.Handler {
 	front.HandleFunc("GET /livez", ok)
 	front.HandleFunc("GET /readyz", ready)
 	front.HandleFunc("GET /healthz", ready)
+	front.Handle("/openapi/management.json", openapi.Handler(func() openapi.API { return mgmt.Document(version) }, log))
+	front.Handle("/openapi/ddi.json", openapi.Handler(func() openapi.API { return ddi.Document(version) }, log))
 	front.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = io.WriteString(w, "Otaria, an update server.\nManagement API: /rest/v1\nDevice API: /{tenant}/controller/v1/{controllerId}\n")
+		_, _ = io.WriteString(w, "Otaria, an update server.\nManagement API: /rest/v1\nDevice API: /{tenant}/controller/v1/{controllerId}\nTheir descriptions: /openapi/management.json, /openapi/ddi.json\n")
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch p := r.URL.Path; {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/api/openapi"
 )
 
 // base is the path of a device's own resources.
@@ -17,6 +18,7 @@ type route struct {
 	in, out      any    // wire types of the bodies, as values; nil: none, or bytes
 	status       int    // of success
 	bodyOptional bool
+	params       []openapi.Parameter // of the query
 	handle       func(a *API, w http.ResponseWriter, r *http.Request) error
 }
 
@@ -37,19 +39,25 @@ func routes() []route {
 		get("", "Ask what to do", pollBody{}, (*API).poll),
 		get("/softwaremodules/{moduleId}/artifacts", "List the artifacts of a software module", []artifactBody{}, (*API).listArtifacts),
 		get("/softwaremodules/{moduleId}/artifacts/{filename}", "Download an artifact, or its MD5SUM", nil, (*API).downloadArtifact),
-		get("/deploymentBase/{actionId}", "Read what to install", deploymentBody{}, (*API).getDeployment),
+		get("/deploymentBase/{actionId}", "Read what to install", deploymentBody{}, (*API).getDeployment).with(changeParameter(), historyParameter()),
 		post("/deploymentBase/{actionId}/feedback", "Report on an installation", feedbackInput{}, (*API).postFeedback),
 		put("/configData", "Send attributes", attributesInput{}, (*API).putAttributes),
 		get("/cancelAction/{actionId}", "Read what to give up", cancelBody{}, (*API).getCancel),
 		post("/cancelAction/{actionId}/feedback", "Report on a cancellation", feedbackInput{}, (*API).postCancelFeedback),
-		get("/installedBase/{actionId}", "Read what was installed", deploymentBody{}, (*API).getInstalled),
+		get("/installedBase/{actionId}", "Read what was installed", deploymentBody{}, (*API).getInstalled).with(historyParameter()),
 		put("/installedBase", "Report what is installed", installedInput{}, (*API).putInstalled),
 		get("/confirmationBase", "Read how consent is given", confirmationStateBody{}, (*API).getConfirmationState),
-		get("/confirmationBase/{actionId}", "Read what waits for consent", deploymentBody{}, (*API).getConfirmation),
+		get("/confirmationBase/{actionId}", "Read what waits for consent", deploymentBody{}, (*API).getConfirmation).with(changeParameter(), historyParameter()),
 		post("/confirmationBase/{actionId}/feedback", "Consent, or deny", confirmationInput{}, (*API).postConfirmation),
 		activate,
 		post("/confirmationBase/deactivateAutoConfirm", "Be asked for consent again", nil, (*API).deactivateAutoConfirm),
 	}
+}
+
+// with adds parameters of the query.
+func (rt route) with(p ...openapi.Parameter) route {
+	rt.params = p
+	return rt
 }
 
 // http turns the route into one of the mux.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/api/openapi"
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
@@ -22,18 +23,18 @@ func actionRoutes() []route {
 	activate := post(target+"/autoConfirm/activate", needs(identity.UpdateTarget), "Let a target consent to all updates", autoConfirmInput{}, nil, http.StatusNoContent, (*API).activateAutoConfirm)
 	activate.bodyOptional = true
 	return []route{
-		get(all, read, "List the actions of all targets", listBody[actionBody]{}, (*API).listActions),
+		get(all, read, "List the actions of all targets", listBody[actionBody]{}, (*API).listActions).with(representationParameter()),
 		get(all+"/{actionId}", read, "Read an action", actionBody{}, (*API).getAction),
 		del(all+"/{actionId}", needs(identity.UpdateTarget), "Delete a closed action from the history", (*API).deleteAction),
-		del(all, needs(identity.UpdateTarget), "Delete closed actions by their ids, or those that match q", (*API).deleteActions),
+		del(all, needs(identity.UpdateTarget), "Delete closed actions by their ids, or those that match q", (*API).deleteActions).body([]int64{}).with(filterParameter()),
 
 		get(target+"/actions", read, "List the actions of a target", listBody[actionBody]{}, (*API).listTargetActions),
-		del(target+"/actions", needs(identity.UpdateTarget), "Delete closed actions of a target by their ids, or all but the newest", (*API).deleteTargetActions),
+		del(target+"/actions", needs(identity.UpdateTarget), "Delete closed actions of a target by their ids, or all but the newest", (*API).deleteTargetActions).body([]int64{}).with(openapi.Parameter{Name: "keepLast", Description: "How many of the newest actions to keep.", Type: int32(0), Min: 0}),
 		get(one, read, "Read an action of a target", actionBody{}, (*API).getTargetAction),
-		del(one, write, "Cancel an action, or force quit it", (*API).cancelAction),
+		del(one, write, "Cancel an action, or force quit it", (*API).cancelAction).with(flag("force", "Close an action that is being canceled without the device.")),
 		put(one, write, "Make an action forced", actionChange{}, actionBody{}, http.StatusOK, (*API).forceAction),
 		put(one+"/confirmation", write, "Consent to an action in the device's place, or deny it", confirmationInput{}, nil, http.StatusNoContent, (*API).confirmAction),
-		get(one+"/status", read, "List the history of an action", listBody[entryBody]{}, (*API).listEntries),
+		get(one+"/status", read, "List the history of an action", listBody[entryBody]{}, (*API).listEntries).without("q"),
 
 		get(target+"/autoConfirm", read, "Read whether a target consents to all updates", autoConfirmBody{}, (*API).getAutoConfirm),
 		activate,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/otaria/otaria/api/download"
 	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/api/openapi"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/identity"
 	"github.com/otaria/otaria/software"
@@ -18,14 +19,16 @@ import (
 
 func artifactRoutes() []route {
 	const base = "/rest/v1/softwaremodules/{moduleId}/artifacts"
-	upload := post(base, needs(identity.CreateSoftwareModule), "Upload an artifact", nil, artifactBody{}, http.StatusCreated, (*API).uploadArtifact)
+	upload := post(base, needs(identity.CreateSoftwareModule), "Upload an artifact", uploadInput{}, artifactBody{}, http.StatusCreated, (*API).uploadArtifact).
+		with(openapi.Parameter{Name: "filename"}, openapi.Parameter{Name: "md5sum"}, openapi.Parameter{Name: "sha1sum"}, openapi.Parameter{Name: "sha256sum"})
 	upload.consumes = []string{"multipart/form-data"}
 	load := get(base+"/{artifactId}/download", needs(identity.ReadSoftwareModule, identity.ReadArtifact), "Download an artifact", nil, (*API).downloadArtifact)
-	load.produces = nil // octets, whatever Accept says
+	load.produces, load.bytes = nil, true // octets, whatever Accept says
+	byHandler := flag("useartifacturlhandler", "Leave out the link to the bytes.")
 	return []route{
 		upload,
-		get(base, needs(identity.ReadSoftwareModule), "List the artifacts of a software module", []artifactBody{}, (*API).listArtifacts),
-		get(base+"/{artifactId}", needs(identity.ReadSoftwareModule), "Read an artifact", artifactBody{}, (*API).getArtifact),
+		get(base, needs(identity.ReadSoftwareModule), "List the artifacts of a software module", []artifactBody{}, (*API).listArtifacts).with(representationParameter(), byHandler),
+		get(base+"/{artifactId}", needs(identity.ReadSoftwareModule), "Read an artifact", artifactBody{}, (*API).getArtifact).with(byHandler),
 		del(base+"/{artifactId}", needs(identity.DeleteSoftwareModule), "Delete an artifact", (*API).deleteArtifact),
 		load,
 	}
@@ -104,6 +107,16 @@ func (a *API) uploadArtifact(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return httpjson.Write(w, r, http.StatusCreated, newArtifactBody(r, true)(created))
+}
+
+// uploadInput is the form of an upload, for the document. Names and sums may
+// stand in the query, too.
+type uploadInput struct {
+	File      openapi.File `json:"file" bind:"required"`
+	Filename  *string      `json:"filename" bind:"primitive"` // else that of the file's part
+	MD5Sum    *string      `json:"md5sum" bind:"primitive"`
+	SHA1Sum   *string      `json:"sha1sum" bind:"primitive"`
+	SHA256Sum *string      `json:"sha256sum" bind:"primitive"`
 }
 
 // uploadForm is what a form says beside the bytes of its file.

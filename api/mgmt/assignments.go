@@ -13,7 +13,7 @@ import (
 
 func assignmentRoutes() []route {
 	return []route{
-		post("/rest/v1/targets/{targetId}/assignedDS", needs(identity.UpdateTarget, identity.ReadDistributionSet), "Assign a distribution set to a target", []setAssignmentInput{}, assignedBody{}, http.StatusOK, (*API).assignTarget),
+		post("/rest/v1/targets/{targetId}/assignedDS", needs(identity.UpdateTarget, identity.ReadDistributionSet), "Assign a distribution set to a target", []setAssignmentInput{}, assignedBody{}, http.StatusOK, (*API).assignTarget).with(offlineParameter()),
 	}
 }
 

@@ -23,7 +23,7 @@ func distributionSetTagRoutes() []route {
 		del(one, needs(identity.DeleteDistributionSet, identity.ReadDistributionSet), "Delete a distribution set tag", (*API).deleteSetTag),
 		get(one+"/assigned", needs(identity.ReadDistributionSet), "List the distribution sets with a tag", listBody[setBody]{}, (*API).listTaggedSets),
 		post(one+"/assigned", assign, "Give distribution sets a tag", []int64{}, nil, http.StatusNoContent, (*API).tagSets),
-		del(one+"/assigned", assign, "Take a tag from distribution sets", (*API).untagSets),
+		del(one+"/assigned", assign, "Take a tag from distribution sets", (*API).untagSets).body([]int64{}),
 		{method: http.MethodPost, path: one + "/assigned/{setId}", needs: assign, summary: "Give a distribution set a tag", status: http.StatusNoContent, handle: (*API).tagSet},
 		del(one+"/assigned/{setId}", assign, "Take a tag from a distribution set", (*API).untagSet),
 	}

@@ -12,7 +12,7 @@ func distributionSetTypeRoutes() []route {
 	const base = "/rest/v1/distributionsettypes"
 	const one = base + "/{typeId}"
 	all := []route{
-		get(base, needs(identity.ReadDistributionSetType), "List distribution set types", listBody[setTypeBody]{}, (*API).listSetTypes),
+		get(base, needs(identity.ReadDistributionSetType), "List distribution set types", listBody[setTypeBody]{}, (*API).listSetTypes).with(deletedParameter()),
 		post(base, needs(identity.CreateDistributionSetType), "Create distribution set types", []setTypeInput{}, []setTypeBody{}, http.StatusCreated, (*API).createSetTypes),
 		get(one, needs(identity.ReadDistributionSetType), "Read a distribution set type", setTypeBody{}, (*API).getSetType),
 		put(one, needs(identity.UpdateDistributionSetType), "Change a distribution set type", typeChange{}, setTypeBody{}, http.StatusOK, (*API).updateSetType),

@@ -2,8 +2,10 @@ package mgmt
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/api/openapi"
 	"github.com/otaria/otaria/identity"
 )
 
@@ -14,11 +16,14 @@ type route struct {
 	method, path string
 	needs        []identity.Permission // all of them; none: any operator
 	summary      string                // for the OpenAPI document, in a few words
+	params       []openapi.Parameter   // of the query
 	in, out      any                   // wire types of the bodies, as values; nil: none
 	status       int                   // of success
 	produces     []string              // nil: negotiated by nothing
 	consumes     []string
 	bodyOptional bool // may come without body and Content-Type
+	bytes        bool // answers with a file
+	mayBeNone    bool // answers 204 where there is no document
 	handle       func(a *API, w http.ResponseWriter, r *http.Request) error
 }
 
@@ -26,7 +31,36 @@ func needs(p ...identity.Permission) []identity.Permission { return p }
 
 // get is a route that answers with a document.
 func get(path string, needs []identity.Permission, summary string, out any, h func(*API, http.ResponseWriter, *http.Request) error) route {
-	return route{method: http.MethodGet, path: path, needs: needs, summary: summary, out: out, status: http.StatusOK, produces: halTypes(), handle: h}
+	r := route{method: http.MethodGet, path: path, needs: needs, summary: summary, out: out, status: http.StatusOK, produces: halTypes(), handle: h}
+	if _, paged := out.(interface{ paged() }); paged {
+		r.params = listParameters()
+	}
+	return r
+}
+
+// with adds parameters of the query, which a list has some of by itself.
+func (rt route) with(p ...openapi.Parameter) route {
+	rt.params = append(rt.params, p...)
+	return rt
+}
+
+// without drops parameters that a list ignores.
+func (rt route) without(names ...string) route {
+	rt.params = slices.DeleteFunc(rt.params, func(p openapi.Parameter) bool { return slices.Contains(names, p.Name) })
+	return rt
+}
+
+// orNothing answers 204 where there is no document.
+func (rt route) orNothing() route {
+	rt.mayBeNone = true
+	return rt
+}
+
+// body adds a document that is taken whatever the Content-Type; without one it
+// counts as absent.
+func (rt route) body(in any) route {
+	rt.in, rt.bodyOptional = in, true
+	return rt
 }
 
 // post is a route that takes a document; out is nil when nothing comes back.

@@ -11,7 +11,7 @@ import (
 func softwareModuleTypeRoutes() []route {
 	const base = "/rest/v1/softwaremoduletypes"
 	return []route{
-		get(base, needs(identity.ReadSoftwareModuleType), "List software module types", listBody[moduleTypeBody]{}, (*API).listModuleTypes),
+		get(base, needs(identity.ReadSoftwareModuleType), "List software module types", listBody[moduleTypeBody]{}, (*API).listModuleTypes).with(deletedParameter()),
 		post(base, needs(identity.CreateSoftwareModuleType), "Create software module types", []moduleTypeInput{}, []moduleTypeBody{}, http.StatusCreated, (*API).createModuleTypes),
 		get(base+"/{typeId}", needs(identity.ReadSoftwareModuleType), "Read a software module type", moduleTypeBody{}, (*API).getModuleType),
 		put(base+"/{typeId}", needs(identity.UpdateSoftwareModuleType), "Change a software module type", typeChange{}, moduleTypeBody{}, http.StatusOK, (*API).updateModuleType),

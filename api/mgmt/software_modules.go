@@ -13,13 +13,13 @@ func softwareModuleRoutes() []route {
 	const base = "/rest/v1/softwaremodules"
 	const one = base + "/{moduleId}"
 	return []route{
-		get(base, needs(identity.ReadSoftwareModule), "List software modules", listBody[moduleBody]{}, (*API).listModules),
+		get(base, needs(identity.ReadSoftwareModule), "List software modules", listBody[moduleBody]{}, (*API).listModules).with(deletedParameter()),
 		post(base, needs(identity.CreateSoftwareModule), "Create software modules", []moduleInput{}, []moduleBody{}, http.StatusCreated, (*API).createModules),
 		get(one, needs(identity.ReadSoftwareModule), "Read a software module", moduleBody{}, (*API).getModule),
 		put(one, needs(identity.UpdateSoftwareModule), "Change a software module", moduleChange{}, moduleBody{}, http.StatusOK, (*API).updateModule),
 		// READ decides first: a caller without it must not learn what exists.
 		del(one, needs(identity.DeleteSoftwareModule, identity.ReadSoftwareModule), "Delete a software module", (*API).deleteModule),
-		get(one+"/metadata", needs(identity.ReadSoftwareModule), "List the metadata of a software module", listBody[moduleMetadatumBody]{}, (*API).listModuleMetadata),
+		get(one+"/metadata", needs(identity.ReadSoftwareModule), "List the metadata of a software module", listBody[moduleMetadatumBody]{}, (*API).listModuleMetadata).without("offset", "limit", "sort", "q"),
 		post(one+"/metadata", needs(identity.UpdateSoftwareModule), "Add or replace metadata of a software module", []moduleMetadatumInput{}, nil, http.StatusCreated, (*API).createModuleMetadata),
 		get(one+"/metadata/{key}", needs(identity.ReadSoftwareModule), "Read one entry of the metadata of a software module", moduleMetadatumBody{}, (*API).getModuleMetadatum),
 		put(one+"/metadata/{key}", needs(identity.UpdateSoftwareModule), "Add or replace one entry of the metadata of a software module", moduleMetadatumChange{}, nil, http.StatusNoContent, (*API).putModuleMetadatum),

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/api/openapi"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/identity"
@@ -18,16 +19,19 @@ func targetGroupRoutes() []route {
 	where := func(method, path, summary string, h func(*API, http.ResponseWriter, *http.Request) error) route {
 		return route{method: method, path: path, needs: write, summary: summary, status: http.StatusNoContent, handle: h}
 	}
+	group := openapi.Parameter{Name: "group", Description: "The name of the group.", Required: true}
+	match := filterParameter()
+	match.Required = true
 	return []route{
 		get(base, read, "List the groups that targets are in", []string{}, (*API).listGroups),
-		where(http.MethodPut, base, "Put the targets that match into a group", (*API).setGroupWhere),
-		where(http.MethodDelete, base, "Take the targets that match out of their groups", (*API).clearGroupWhere),
-		get(base+"/assigned", read, "List the targets of a group", listBody[targetBody]{}, (*API).listGroupTargets),
-		put(base+"/assigned", write, "Put targets into a group", []string{}, nil, http.StatusNoContent, (*API).setGroup),
-		del(base+"/assigned", write, "Take targets out of their groups", (*API).clearGroup),
+		where(http.MethodPut, base, "Put the targets that match into a group", (*API).setGroupWhere).with(group, match),
+		where(http.MethodDelete, base, "Take the targets that match out of their groups", (*API).clearGroupWhere).with(match),
+		get(base+"/assigned", read, "List the targets of a group", listBody[targetBody]{}, (*API).listGroupTargets).with(group, flag("subgroups", "Also those of the groups below it.")),
+		put(base+"/assigned", write, "Put targets into a group", []string{}, nil, http.StatusNoContent, (*API).setGroup).with(group),
+		del(base+"/assigned", write, "Take targets out of their groups", (*API).clearGroup).body([]string{}),
 		get(one+"/assigned", read, "List the targets of a group", listBody[targetBody]{}, (*API).listNamedGroupTargets),
 		put(one+"/assigned", write, "Put targets into a group", []string{}, nil, http.StatusNoContent, (*API).setNamedGroup),
-		where(http.MethodPut, one, "Put the targets that match into a group", (*API).setNamedGroupWhere),
+		where(http.MethodPut, one, "Put the targets that match into a group", (*API).setNamedGroupWhere).with(match),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/otaria/otaria/api/httpjson"
+	"github.com/otaria/otaria/api/openapi"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/identity"
@@ -14,8 +15,8 @@ func targetTagRoutes() []route {
 	const base = "/rest/v1/targettags"
 	const one = base + "/{tagId}"
 	read, write := needs(identity.ReadTarget), needs(identity.UpdateTarget)
-	untag := del(one+"/assigned", write, "Take a tag from targets", (*API).untagTargets)
-	untag.consumes = jsonTypes()
+	untag := del(one+"/assigned", write, "Take a tag from targets", (*API).untagTargets).body([]string{}).with(absentParameter())
+	untag.consumes, untag.bodyOptional = jsonTypes(), false
 	return []route{
 		get(base, read, "List target tags", listBody[targetTagBody]{}, (*API).listTargetTags),
 		post(base, needs(identity.CreateTarget), "Create target tags", []targetTagInput{}, []targetTagBody{}, http.StatusCreated, (*API).createTargetTags),
@@ -23,7 +24,7 @@ func targetTagRoutes() []route {
 		put(one, write, "Change a target tag", targetTagChange{}, targetTagBody{}, http.StatusOK, (*API).updateTargetTag),
 		del(one, needs(identity.DeleteTarget, identity.ReadTarget), "Delete a target tag", (*API).deleteTargetTag),
 		get(one+"/assigned", read, "List the targets with a tag", listBody[targetBody]{}, (*API).listTaggedTargets),
-		post(one+"/assigned", write, "Give targets a tag", []string{}, nil, http.StatusNoContent, (*API).tagTargets),
+		post(one+"/assigned", write, "Give targets a tag", []string{}, nil, http.StatusNoContent, (*API).tagTargets).with(absentParameter()),
 		untag,
 		{method: http.MethodPost, path: one + "/assigned/{targetId}", needs: write, summary: "Give a target a tag", status: http.StatusNoContent, handle: (*API).tagTarget},
 		del(one+"/assigned/{targetId}", write, "Take a tag from a target", (*API).untagTarget),
@@ -196,6 +197,14 @@ func changeTargetTag(w http.ResponseWriter, r *http.Request, change func(fleet.T
 	}
 	httpjson.NoContent(w, r)
 	return nil
+}
+
+// absentParameter says what readTagged does with it.
+func absentParameter() openapi.Parameter {
+	return openapi.Parameter{
+		Name: "onNotFoundPolicy", Description: "What to do when one of the targets does not exist.",
+		Enum: []string{"FAIL", "ON_WHAT_FOUND_AND_FAIL", "ON_WHAT_FOUND_AND_SUCCESS"}, Default: "FAIL",
+	}
 }
 
 // readTagged reads which targets a request is about, and what becomes of it

@@ -20,6 +20,9 @@ type listBody[T any] struct {
 	Size    int `json:"size"` // of this page
 }
 
+// paged marks the answers of calls that take the parameters of a list.
+func (listBody[T]) paged() {}
+
 // writeList answers with a page, each element made by body.
 func writeList[E, T any](w http.ResponseWriter, r *http.Request, page []E, total int, body func(*E) T) error {
 	return httpjson.Write(w, r, http.StatusOK, listBody[T]{Content: bodies(page, body), Total: total, Size: len(page)})
