@@ -60,3 +60,22 @@ func write(t *testing.T, db testdb.Database) {
 		t.Fatal(err)
 	}
 }
+
+func TestOwnPostgres_keeps_what_it_has_when_it_is_taken_away(t *testing.T) {
+	t.Parallel()
+	s := testdb.OwnPostgres(t)
+	write(t, s.Database)
+	s.Stop()
+	pool, err := sql.Open("pgx", s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if err := pool.PingContext(t.Context()); err == nil {
+		t.Error("a stopped server answers")
+	}
+	s.Start()
+	if _, err := pool.ExecContext(t.Context(), "INSERT INTO probe VALUES (1)"); err != nil {
+		t.Error(err)
+	}
+}
