@@ -44,7 +44,8 @@ func classifyPostgres(err error) failure {
 	}
 	var c *pgconn.ConnectError
 	var n net.Error
-	if errors.As(err, &c) || errors.As(err, &n) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	// What is safe to retry never reached PostgreSQL: the connection had broken before.
+	if pgconn.SafeToRetry(err) || errors.As(err, &c) || errors.As(err, &n) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return failureUnavailable
 	}
 	return failureOther
