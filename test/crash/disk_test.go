@@ -63,7 +63,7 @@ func TestFullDisk(t *testing.T) {
 	l.prepare()
 	l.run()
 	time.Sleep(time.Second)
-	for round := range 2 {
+	for round := range rounds() {
 		before := s.out.size()
 		free := fill(t, disk)
 		refusals := 0

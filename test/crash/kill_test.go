@@ -15,18 +15,29 @@ import (
 	"github.com/otaria/otaria/internal/testdb"
 )
 
+// longer names the environment variable that makes the tests longer.
+const longer = "OTARIA_CRASH_FOR"
+
 // killFor is how long the server is killed again and again on each database.
 func killFor(t *testing.T) time.Duration {
 	t.Helper()
-	text := os.Getenv("OTARIA_CRASH_FOR")
+	text := os.Getenv(longer)
 	if text == "" {
-		return 15 * time.Second
+		return 12 * time.Second
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		t.Fatalf("OTARIA_CRASH_FOR: %v", err)
+		t.Fatalf("%s: %v", longer, err)
 	}
 	return d
+}
+
+// rounds is how often a disk is filled and a database stopped.
+func rounds() int {
+	if os.Getenv(longer) == "" {
+		return 1
+	}
+	return 3
 }
 
 // TestNothingIsLost kills the server at random moments under load and then

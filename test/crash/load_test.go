@@ -28,6 +28,7 @@ type load struct {
 
 	sets    []int64 // complete sets to assign
 	devices []string
+	quiet   []string // devices that the load leaves alone
 
 	mu        sync.Mutex
 	ids       map[string]map[int64]string // by kind: what each id was given to
