@@ -157,16 +157,16 @@ type shownEntry struct {
 func (l *load) proveActions() {
 	l.s.t.Helper()
 	found := map[int64]bool{}
-	running := map[string][]int64{} // what each device is told to do
+	running := map[string][]int64{} // what each device is told to do, unless it refused to give it up
 	entries := map[int64]int64{}    // of whom
 	for _, shown := range listed[shownAction](l, "/rest/v1/actions") {
 		found[shown.ID] = true
 		device := shown.device()
 		l.claimAgain("action", shown.ID, device)
-		if shown.Active && shown.Status != "canceling" {
+		history := listed[shownEntry](l, fmt.Sprintf("/rest/v1/targets/%s/actions/%d/status", device, shown.ID))
+		if shown.Active && shown.Status != "canceling" && !slices.ContainsFunc(history, func(e shownEntry) bool { return e.Type == "cancel_rejected" }) {
 			running[device] = append(running[device], shown.ID)
 		}
-		history := listed[shownEntry](l, fmt.Sprintf("/rest/v1/targets/%s/actions/%d/status", device, shown.ID))
 		for _, e := range history {
 			if other, taken := entries[e.ID]; taken {
 				l.s.t.Errorf("entry %d is in the histories of actions %d and %d", e.ID, other, shown.ID)

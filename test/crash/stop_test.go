@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -68,16 +69,13 @@ func begin(t *testing.T, l *load, method, path, contentType string, body io.Read
 	return resp
 }
 
-// stopping starts a server with an idle connection and waits until a signal has
-// been understood.
+// stopping asks the server to stop and waits until it has understood.
 func stopping(t *testing.T, s *server) {
 	t.Helper()
 	n := s.out.size()
 	s.signal(syscall.SIGTERM)
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(s.out.since(n), "stopping"); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("the server does not say that it stops: %s", s.out.since(n))
-		}
+	if !eventually(20*time.Second, func() bool { return strings.Contains(s.out.since(n), "stopping") }) {
+		t.Fatalf("the server does not say that it stops: %s", s.out.since(n))
 	}
 }
 
@@ -111,17 +109,25 @@ func TestTermination_lets_requests_end(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	arrived := func() bool {
+		half, err := filepath.Glob(filepath.Join(s.data, "artifacts", "tmp", "*"))
+		return err == nil && len(half) > 0
+	}
+	if !eventually(10*time.Second, arrived) {
+		t.Fatal("the upload does not begin")
+	}
+
 	stopping(t, s)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	refused := func() bool {
 		fresh := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 		resp, err := fresh.Get(*s.url.Load() + "/livez")
-		if err != nil {
-			break
+		if err == nil {
+			resp.Body.Close()
 		}
-		resp.Body.Close()
-		if time.Now().After(end) {
-			t.Fatal("new connections are still taken")
-		}
+		return err != nil
+	}
+	if !eventually(10*time.Second, refused) {
+		t.Fatal("new connections are still taken")
 	}
 	_, err = part.Write(make([]byte, 1<<20))
 	if err := errors.Join(err, form.Close(), send.Close()); err != nil {
