@@ -48,6 +48,7 @@ type Config struct {
 	AdminUser       string // of the first administrator
 	AdminPassword   string // empty: made up and printed once
 	TrustedProxies  []netip.Prefix
+	ArtifactLinks   []download.Link // of artifacts, in what devices read
 	TLSCert, TLSKey string
 	ShutdownTimeout time.Duration // for running requests
 	MaxUpload       int64         // bytes
@@ -123,7 +124,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
 	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Log: c.Log, MaxUpload: c.MaxUpload}
 	families := ddi.DefaultIdentityHeaders()
-	devices := &ddi.API{Tenants: tenants, Software: modules, ArtifactLinks: download.DefaultLinks(), Fleet: targets, Deployment: actions, Identity: families, Log: c.Log, Now: now}
+	devices := &ddi.API{Tenants: tenants, Software: modules, ArtifactLinks: c.ArtifactLinks, Fleet: targets, Deployment: actions, Identity: families, Log: c.Log, Now: now}
 
 	if err := (store.Tenants{DB: db}).EnsureTenant(ctx, DefaultTenant, now()); err != nil {
 		return fmt.Errorf("create the tenant %s: %w", DefaultTenant, err)

@@ -14,12 +14,8 @@ type Chunk struct {
 	Version   string
 	Encrypted bool
 	Artifacts []Artifact        // in order of id
-	Metadata  []ModuleMetadatum // what targets may see, by key; at most MaxVisibleMetadata
+	Metadata  []ModuleMetadatum // what targets may see, by key
 }
-
-// MaxVisibleMetadata is how many entries of a module's metadata a device is
-// told (update-domain 1.4).
-const MaxVisibleMetadata = 50
 
 // ChunkStore reads what a device installs.
 type ChunkStore interface {

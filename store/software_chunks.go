@@ -36,7 +36,7 @@ func (s Software) Chunks(ctx context.Context, t tenant.ID, id software.SetID) (c
 			if err := r.Scan(&module, &m.Key, &m.Value, &m.TargetVisible); err != nil {
 				return none, err
 			}
-			if c := byID[module]; c != nil && len(c.Metadata) < software.MaxVisibleMetadata {
+			if c := byID[module]; c != nil {
 				c.Metadata = append(c.Metadata, m)
 			}
 			return none, nil

@@ -65,7 +65,7 @@ func (a *API) authenticate(r *http.Request) (*device, error) {
 	trusted := s.HeaderEnabled && a.byHeader(r, d, s) ||
 		s.GatewayTokenEnabled && byGatewayToken(authorization, s) ||
 		s.AnonymousDownload && isDownload(r)
-	if !trusted && !(s.TargetTokenEnabled && hasToken) {
+	if !trusted && (!s.TargetTokenEnabled || !hasToken) {
 		return nil, denied // a stranger, at no cost to the database
 	}
 	d.standing, d.window, err = a.Deployment.Polls.Lookup(r.Context(), t, id)

@@ -11,12 +11,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/otaria/otaria/api/download"
 	"github.com/otaria/otaria/server"
 )
 
@@ -47,6 +49,7 @@ type serveCommand struct {
 	AdminUser       string        `help:"Name of the first administrator, created in an empty database." default:"admin" env:"OTARIA_ADMIN_USER" placeholder:"NAME"`
 	AdminPassword   string        `help:"Password of the first administrator; made up and printed once when not given. Better in the environment than on the command line, where other users see it." env:"OTARIA_ADMIN_PASSWORD" placeholder:"PASSWORD"`
 	TrustedProxies  []string      `help:"Addresses or networks of reverse proxies whose X-Forwarded-* and certificate headers count, in place of the default, which is this machine; none: believe nobody. From anyone else these headers are ignored." default:"127.0.0.0/8,::1" env:"OTARIA_TRUSTED_PROXIES" placeholder:"NET"`
+	ArtifactURLs    []string      `name:"artifact-url" help:"One more link to each artifact in what devices read, such as download=https://cdn.example.com/{artifactSHA1}. Placeholders: protocolRequest, hostnameRequest, portRequest, tenant, controllerId, softwareModuleId, artifactFileName, artifactSHA1. May be repeated." env:"OTARIA_ARTIFACT_URL" placeholder:"REL=URL"`
 	TLSCert         string        `name:"tls-cert" help:"PEM file with the certificate chain; together with --tls-key the server speaks HTTPS (TLS 1.3)." env:"OTARIA_TLS_CERT" placeholder:"FILE"`
 	TLSKey          string        `name:"tls-key" help:"PEM file with the certificate's private key." env:"OTARIA_TLS_KEY" placeholder:"FILE"`
 	ShutdownTimeout time.Duration `help:"How long running downloads may go on after SIGTERM." default:"30s" env:"OTARIA_SHUTDOWN_TIMEOUT" placeholder:"TIME"`
@@ -134,6 +137,10 @@ func (s *serveCommand) Run(st streams) error {
 	if err != nil {
 		return fmt.Errorf("--trusted-proxies: %w", err)
 	}
+	links, err := artifactLinks(s.ArtifactURLs)
+	if err != nil {
+		return fmt.Errorf("--artifact-url: %w", err)
+	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key go together: give both or none")
 	}
@@ -150,6 +157,7 @@ func (s *serveCommand) Run(st streams) error {
 		AdminUser:       s.AdminUser,
 		AdminPassword:   s.AdminPassword,
 		TrustedProxies:  trusted,
+		ArtifactLinks:   links,
 		TLSCert:         s.TLSCert,
 		TLSKey:          s.TLSKey,
 		ShutdownTimeout: s.ShutdownTimeout,
@@ -159,6 +167,20 @@ func (s *serveCommand) Run(st streams) error {
 		Log:             slog.New(handler),
 		Notice:          st.out,
 	})
+}
+
+// artifactLinks adds the links that the operator wants to those that every
+// client knows; one of the same name takes its place.
+func artifactLinks(list []string) ([]download.Link, error) {
+	links := download.DefaultLinks()
+	for _, text := range list {
+		l, err := download.ParseLink(text)
+		if err != nil {
+			return nil, err
+		}
+		links = append(slices.DeleteFunc(links, func(x download.Link) bool { return x.Rel == l.Rel }), l)
+	}
+	return links, nil
 }
 
 // networks reads a list of addresses and networks, or none.

@@ -46,3 +46,21 @@ func TestTrustedProxies(t *testing.T) {
 		})
 	}
 }
+
+func TestArtifactLinks(t *testing.T) {
+	t.Parallel()
+	got, err := artifactLinks([]string{"download=https://cdn.example/{artifactSHA1}", "md5sum-http=https://cdn.example/{artifactSHA1}.md5"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rels []string
+	for _, l := range got {
+		rels = append(rels, l.Rel)
+	}
+	if d := cmp.Diff([]string{"download-http", "download", "md5sum-http"}, rels); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	if _, err := artifactLinks([]string{"download"}); err == nil {
+		t.Error("a link without an address was taken")
+	}
+}
