@@ -28,7 +28,7 @@ func targetRoutes() []route {
 		del(one, needs(identity.DeleteTarget), "Delete a target and its actions", (*API).deleteTarget),
 		post(one+"/targettype", write, "Give a target a type", idInput{}, nil, http.StatusNoContent, (*API).setTargetType),
 		del(one+"/targettype", write, "Take the type from a target", (*API).unsetTargetType),
-		get(one+"/attributes", read, "Read what a device says of itself", map[string]string{}, (*API).getTargetAttributes),
+		get(one+"/attributes", read, "Read what a device says of itself", map[string]string{}, (*API).getTargetAttributes).orNothing(),
 		get(one+"/tags", read, "List the tags of a target", []targetTagBody{}, (*API).listTagsOfTarget),
 		get(one+"/assignedDS", read, "Read the distribution set that is assigned to a target", setBody{}, setOf(func(t *fleet.Target) software.SetID { return t.AssignedSet })).orNothing(),
 		get(one+"/installedDS", read, "Read the distribution set that is installed on a target", setBody{}, setOf(func(t *fleet.Target) software.SetID { return t.InstalledSet })).orNothing(),
