@@ -509,6 +509,7 @@ type listing struct {
 
 	fields string // what scan reads
 	from   string // tables, with the listed one as e
+	joined string // tables with at most one row for each listed one, which only fields looks at
 	where  string // whose rows, with parameters from $1
 	args   []any  // of where
 }
@@ -527,12 +528,12 @@ func page[T any](ctx context.Context, q querier, d dialect, t tenant.ID, list qu
 	if err != nil {
 		return nil, 0, err
 	}
-	from := " FROM " + l.from + " WHERE " + l.where
+	which := " WHERE " + l.where
 	if list.Filter != nil {
-		from += " AND " + where
+		which += " AND " + where
 	}
 	n := len(args)
-	rows, err := all(ctx, q, scan, fmt.Sprintf("SELECT %s%s%s LIMIT $%d OFFSET $%d", l.fields, from, sorted, n+1, n+2), append(slices.Clip(args), list.Limit, list.Offset)...)
+	rows, err := all(ctx, q, scan, fmt.Sprintf("SELECT %s FROM %s%s%s%s LIMIT $%d OFFSET $%d", l.fields, l.from, l.joined, which, sorted, n+1, n+2), append(slices.Clip(args), list.Limit, list.Offset)...)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read a page: %w", err)
 	}
@@ -541,7 +542,7 @@ func page[T any](ctx context.Context, q querier, d dialect, t tenant.ID, list qu
 		return rows, int64(list.Offset + len(rows)), nil
 	}
 	var total int64
-	if err := q.row(ctx, "SELECT count(*)"+from, args...).Scan(&total); err != nil {
+	if err := q.row(ctx, "SELECT count(*) FROM "+l.from+which, args...).Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("count a list: %w", err)
 	}
 	return rows, total, nil

@@ -135,7 +135,7 @@ func (f Fleet) TaggedTargets(ctx context.Context, t tenant.ID, id fleet.TagID, l
 		return nil, 0, err
 	}
 	return pageOf(ctx, f.DB, t, l, listing{
-		columns: targetBelowColumns(), fields: targetSelect, from: targetFrom + " JOIN target_tagging tg ON tg.target_id = e.id",
+		columns: targetBelowColumns(), fields: targetSelect, from: "target_tagging tg JOIN target e ON e.id = tg.target_id", joined: targetJoined,
 		where: "e.tenant_id = $1 AND tg.tag_id = $2", args: []any{t, int64(id)},
 	}, scanTarget)
 }

@@ -20,7 +20,7 @@ var _ fleet.Store = Fleet{}
 const (
 	targetSelect = `e.id, e.controller_id, e.name, e.description, e.token, e.address, e.group_name, e.status, e.type_id, tt.name, e.assigned_set, e.installed_set, e.installed_at,
 	e.request_attributes, tv.seen_at, ac.initiator, ac.remark, ac.activated_by, ac.activated_at, e.created_by, e.created_at, e.modified_by, e.modified_at`
-	targetFrom = "target e LEFT JOIN target_type tt ON tt.id = e.type_id LEFT JOIN target_visit tv ON tv.target_id = e.id LEFT JOIN auto_confirm ac ON ac.target_id = e.id"
+	targetJoined = " LEFT JOIN target_type tt ON tt.id = e.type_id LEFT JOIN target_visit tv ON tv.target_id = e.id LEFT JOIN auto_confirm ac ON ac.target_id = e.id"
 )
 
 func scanTarget(r scanner) (t fleet.Target, err error) {
@@ -49,7 +49,7 @@ func scanTarget(r scanner) (t fleet.Target, err error) {
 // Targets implements fleet.TargetStore.
 func (f Fleet) Targets(ctx context.Context, t tenant.ID, l query.List) ([]fleet.Target, int, error) {
 	return pageOf(ctx, f.DB, t, l, listing{
-		columns: targetColumns(), fields: targetSelect, from: targetFrom, where: "e.tenant_id = $1", args: []any{t},
+		columns: targetColumns(), fields: targetSelect, from: "target e", joined: targetJoined, where: "e.tenant_id = $1", args: []any{t},
 	}, scanTarget)
 }
 
@@ -75,7 +75,7 @@ func (f Fleet) targetsWithSet(ctx context.Context, t tenant.ID, id software.SetI
 		return nil, 0, err
 	}
 	return pageOf(ctx, f.DB, t, l, listing{
-		columns: targetBelowColumns(), fields: targetSelect, from: targetFrom, where: "e.tenant_id = $1 AND " + column + " = $2", args: []any{t, int64(id)},
+		columns: targetBelowColumns(), fields: targetSelect, from: "target e", joined: targetJoined, where: "e.tenant_id = $1 AND " + column + " = $2", args: []any{t, int64(id)},
 	}, scanTarget)
 }
 
@@ -89,7 +89,7 @@ func (f Fleet) Target(ctx context.Context, t tenant.ID, id fleet.ControllerID) (
 }
 
 func readTarget(ctx context.Context, q querier, t tenant.ID, id fleet.ControllerID, suffix string) (*fleet.Target, error) {
-	target, err := scanTarget(q.row(ctx, "SELECT "+targetSelect+" FROM "+targetFrom+" WHERE e.tenant_id = $1 AND e.controller_id = $2"+suffix, t, string(id)))
+	target, err := scanTarget(q.row(ctx, "SELECT "+targetSelect+" FROM target e"+targetJoined+" WHERE e.tenant_id = $1 AND e.controller_id = $2"+suffix, t, string(id)))
 	if none(err) {
 		return nil, fault.Missing("Target", string(id))
 	}

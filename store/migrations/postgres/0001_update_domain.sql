@@ -221,6 +221,7 @@ CREATE INDEX target_type_id ON target (type_id) WHERE type_id IS NOT NULL;
 CREATE INDEX target_assigned_set ON target (assigned_set) WHERE assigned_set IS NOT NULL;
 CREATE INDEX target_installed_set ON target (installed_set) WHERE installed_set IS NOT NULL;
 CREATE INDEX target_group ON target (tenant_id, group_name) WHERE group_name IS NOT NULL;
+CREATE INDEX target_group_folded ON target (tenant_id, lower(group_name)) WHERE lower(group_name) IS NOT NULL;
 
 -- When each target was last seen, apart from the target: a second's check-ins
 -- then touch few pages, however wide a target is.
