@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -94,6 +97,47 @@ func TestOperationsAreComplete(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// readers are the functions that take the name of a parameter of the query.
+var readers = regexp.MustCompile(`(?:\w*Param|Params|readBool|Query\(\)\.Get|values\.Get)\([^"()]*"(\w+)"`)
+
+// What handlers read from the query is documented, and nothing else is.
+func TestParametersAreThoseThatAreRead(t *testing.T) {
+	t.Parallel()
+	for name, dir := range map[string]string{"management": "../mgmt", "ddi": "../ddi"} {
+		read := map[string]bool{}
+		if name == "management" { // query.ParseList reads these, and an upload those
+			for _, p := range []string{"offset", "limit", "sort", "q", "filename", "md5sum", "sha1sum", "sha256sum"} {
+				read[p] = true
+			}
+		}
+		files, err := filepath.Glob(dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if strings.HasSuffix(f, "_test.go") {
+				continue
+			}
+			source, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range readers.FindAllSubmatch(source, -1) {
+				read[string(m[1])] = true
+			}
+		}
+		documented := map[string]bool{}
+		for _, o := range documents()[name]("v1").Operations {
+			for _, p := range o.Parameters {
+				documented[p.Name] = true
+			}
+		}
+		if diff := cmp.Diff(read, documented); diff != "" {
+			t.Errorf("%s: parameters read (-) and documented (+):\n%s", name, diff)
+		}
 	}
 }
 
