@@ -57,6 +57,7 @@ type DB struct {
 	mu        sync.RWMutex
 	listeners []func([]event.Event)
 
+	patience  time.Duration // how long a call waits for PostgreSQL
 	outage    *outage.Log
 	unwritten atomic.Bool // the last change failed for want of the database; reads may still work
 }
@@ -70,7 +71,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of an option
 	}
-	db := &DB{}
+	db := &DB{patience: patience}
 	db.rename()
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		db.dialect = postgresDialect()
@@ -293,8 +294,8 @@ func (db *DB) update(ctx context.Context, change func(*Tx) error) error {
 	return nil
 }
 
-// patience bounds how long a call waits for PostgreSQL, so that one that hangs
-// is told from one that works.
+// patience is long enough for every statement of ours, so that a database that
+// hangs is told from one that works.
 const patience = 30 * time.Second
 
 var errImpatient = errors.New("the database did not answer in time")
@@ -305,7 +306,7 @@ func (db *DB) patient(ctx context.Context) (context.Context, context.CancelFunc)
 	if db.write != nil {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, patience, errImpatient)
+	return context.WithTimeoutCause(ctx, db.patience, errImpatient)
 }
 
 // errPatience says of an error whether it is the database's lateness, rather
