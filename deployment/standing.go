@@ -41,8 +41,8 @@ type Standing struct {
 	Installed       ActionID // whose set is installed; 0: none
 	Revision        int64    // of Action
 	ForcedAt        int64    // when Action becomes forced, in milliseconds; 0: nothing will change by itself
-	Address         uint64   // fingerprint of the stored address
-	Token           [32]byte // SHA-256 of the target's token
+	Token           [16]byte // fingerprint of the target's token
+	Address         uint32   // fingerprint of the stored address
 	Offer           Offer
 	Unseen          bool  // the target has never been seen
 	WantsAttributes bool  // the target shall send its attributes
@@ -50,14 +50,22 @@ type Standing struct {
 	Interval        uint8 // which polling interval holds: 0 the base, n the n-th override
 }
 
-// TokenFingerprint is what a Standing keeps of a target's token.
-func TokenFingerprint(token string) [32]byte { return sha256.Sum256([]byte(token)) }
+// TokenFingerprint is what a Standing keeps of a target's token: half of its
+// SHA-256, which is as hard to meet as a random token of 128 bits.
+func TokenFingerprint[text string | []byte](token text) (f [16]byte) {
+	sum := sha256.Sum256([]byte(token))
+	copy(f[:], sum[:])
+	return f
+}
 
-// AddressFingerprint is what a Standing keeps of an address.
-func AddressFingerprint(address string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(address)) // never fails
-	return h.Sum64()
+// AddressFingerprint is what a Standing keeps of an address: FNV-1a, since
+// nothing is at stake but whether a device's new address is noticed.
+func AddressFingerprint[text string | []byte](address text) uint32 {
+	h := uint32(2166136261)
+	for i := range len(address) {
+		h = (h ^ uint32(address[i])) * 16777619
+	}
+	return h
 }
 
 // ChangeToken is the c of a poll's link. It stays the same while nothing about

@@ -53,7 +53,12 @@ func (a *API) Handler() http.Handler {
 		list = append(list, rt.http(a))
 	}
 	mux := httpjson.NewMux(list, httpjson.Options{OnError: a.fail})
-	return httpjson.SecurityHeaders(httpjson.Hygiene(httpjson.DeviceStrict, a.authenticated(mux)))
+	usual := httpjson.Hygiene(httpjson.DeviceStrict, a.authenticated(mux))
+	return httpjson.SecurityHeaders(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !a.quickPoll(w, r) {
+			usual.ServeHTTP(w, r)
+		}
+	}))
 }
 
 // A device is who a request came from, once it proved it.

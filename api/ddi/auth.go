@@ -59,13 +59,9 @@ func (a *API) authenticate(r *http.Request) (*device, error) {
 		return nil, err
 	}
 	d := &device{tenant: t, typed: name, id: id}
-	s := t.Settings
-	authorization := r.Header.Get("Authorization")
-	token, hasToken := strings.CutPrefix(authorization, "TargetToken ")
-	trusted := s.HeaderEnabled && a.byHeader(r, d, s) ||
-		s.GatewayTokenEnabled && byGatewayToken(authorization, s) ||
-		s.AnonymousDownload && isDownload(r)
-	if !trusted && (!s.TargetTokenEnabled || !hasToken) {
+	trusted := a.trusts(r, d)
+	token, hasToken := targetToken(r, t.Settings)
+	if !trusted && !hasToken {
 		return nil, denied // a stranger, at no cost to the database
 	}
 	d.standing, d.window, err = a.Deployment.Polls.Lookup(r.Context(), t, id)
@@ -79,6 +75,30 @@ func (a *API) authenticate(r *http.Request) (*device, error) {
 		return nil, denied
 	}
 	return d, nil
+}
+
+// trusts reports whether the request may be whose it says, by a proof other than
+// the target's own token, or needs none.
+func (a *API) trusts(r *http.Request, d *device) bool {
+	s := d.tenant.Settings
+	return s.HeaderEnabled && a.byHeader(r, d, s) ||
+		s.GatewayTokenEnabled && byGatewayToken(authorization(r), s) ||
+		s.AnonymousDownload && isDownload(r)
+}
+
+// targetToken returns the token that a target shows for itself, where that counts.
+func targetToken(r *http.Request, s *tenant.Settings) (token string, ok bool) {
+	if !s.TargetTokenEnabled {
+		return "", false
+	}
+	return strings.CutPrefix(authorization(r), "TargetToken ")
+}
+
+func authorization(r *http.Request) string {
+	if v := r.Header["Authorization"]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
 }
 
 func (a *API) byHeader(r *http.Request, d *device, s *tenant.Settings) bool {

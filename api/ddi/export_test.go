@@ -1,5 +1,7 @@
 package ddi
 
+import "net/http"
+
 // Routes names the routes of the table, by method and path.
 func Routes() []string {
 	var all []string
@@ -8,3 +10,6 @@ func Routes() []string {
 	}
 	return all
 }
+
+// QuickPoll is quickPoll.
+func (a *API) QuickPoll(w http.ResponseWriter, r *http.Request) bool { return a.quickPoll(w, r) }

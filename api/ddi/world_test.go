@@ -42,6 +42,7 @@ type world struct {
 	software   *software.Service
 	fleet      *fleet.Service
 	deployment *deployment.Service
+	api        *ddi.API
 	handler    http.Handler
 	clock      *clock
 	events     *events
@@ -118,12 +119,12 @@ func newWorld(tb testing.TB) *world {
 		Store: keepDeployment, Polls: polls, Tenants: w.tenants, Software: keepSoftware, Quotas: quotas, Now: w.clock.Now,
 		Limits: deployment.Limits{Entries: quotas.EntriesPerAction, Messages: quotas.MessagesPerEntry},
 	}
-	api := &ddi.API{
+	w.api = &ddi.API{
 		Tenants: w.tenants, Software: w.software, Fleet: w.fleet, Deployment: w.deployment,
 		Identity: ddi.DefaultIdentityHeaders(), ArtifactLinks: download.DefaultLinks(), Log: log, Now: w.clock.Now,
 	}
-	forwarding := httpjson.Forwarding{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, ProxyHeaders: ddi.Headers(api.Identity)}
-	w.handler = forwarding.Handler(api.Handler())
+	forwarding := httpjson.Forwarding{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, ProxyHeaders: ddi.Headers(w.api.Identity)}
+	w.handler = forwarding.Handler(w.api.Handler())
 
 	if err := (store.Tenants{DB: db}).EnsureTenant(tb.Context(), "DEFAULT", w.clock.Now()); err != nil {
 		tb.Fatal(err)

@@ -182,6 +182,16 @@ func negotiate(headers, offers []string) (index int, charset string) {
 	return -1, ""
 }
 
+// PrefersJSON returns HAL or JSON, whichever the request's Accept likes better
+// for an answer that can be HAL, JSON or CBOR, in this order; "" if it is neither.
+func PrefersJSON(r *http.Request) string {
+	offers := [...]string{HAL, JSON, CBOR}
+	if i, _ := negotiate(r.Header["Accept"], offers[:]); i == 0 || i == 1 {
+		return offers[i]
+	}
+	return ""
+}
+
 // Accepts reports whether the request's Accept admits the type; for routes
 // without Produces, where the type depends on more than the path.
 func Accepts(r *http.Request, contentType string) bool {
