@@ -1,5 +1,10 @@
 package mgmt
 
+import (
+	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/identity"
+)
+
 // Routes names the routes of the table, by method and path.
 func Routes() []string {
 	var all []string
@@ -7,4 +12,26 @@ func Routes() []string {
 		all = append(all, rt.method+" "+rt.path)
 	}
 	return all
+}
+
+// A RouteFact is what tests hold against the table of routes.
+type RouteFact struct {
+	Method, Path string
+	Needs        []identity.Permission
+	HasBody      bool
+}
+
+// RouteFacts lists the table of routes.
+func RouteFacts() []RouteFact {
+	var all []RouteFact
+	for _, r := range routes() {
+		all = append(all, RouteFact{r.method, r.path, r.needs, r.in != nil})
+	}
+	return all
+}
+
+// HasReply reports whether the kind of fault has a face.
+func HasReply(k fault.Kind) bool {
+	_, ok := replies()[k]
+	return ok
 }
