@@ -16,7 +16,7 @@ import (
 // the same answer. A quarter of a million polls a minute are worth the second
 // way.
 func (a *API) quickPoll(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method != http.MethodGet {
+	if r.Method != http.MethodGet || len(r.RequestURI) > maxQuickPath {
 		return false
 	}
 	d := device{}
@@ -38,8 +38,7 @@ func (a *API) quickPoll(w http.ResponseWriter, r *http.Request) bool {
 	if token, ok := targetToken(r, d.tenant.Settings); !(ok && byTargetToken(token, &d)) && !a.trusts(r, &d) {
 		return false
 	}
-	var memory [512]byte
-	b := appendAddress(memory[:0], r)
+	b := appendAddress(make([]byte, 0, 384), r)
 	if deployment.AddressFingerprint(b) != d.standing.Address {
 		return false
 	}
@@ -66,10 +65,13 @@ func (a *API) quickPoll(w http.ResponseWriter, r *http.Request) bool {
 		b = append(b, '}')
 	}
 	b = append(b, '}')
-	w.Header()["Content-Type"] = []string{contentType}
-	httpjson.Send(w, r, http.StatusOK, b)
+	httpjson.SendShort(w, r, contentType, b)
 	return true
 }
+
+// maxQuickPath bounds the path, which an answer may have three times beside the
+// host's name of 300 characters, and some more: short enough for SendShort.
+const maxQuickPath = 256
 
 // plainPath takes tenant and controller id from the path of a poll, if it was
 // sent as it is meant: letters, digits and -._~ alone, nothing behind it.

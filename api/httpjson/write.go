@@ -71,6 +71,22 @@ func Send(w http.ResponseWriter, r *http.Request, status int, body []byte) {
 	}
 }
 
+// MaxShort is how long a body that SendShort takes may be, in bytes.
+const MaxShort = 2 << 10
+
+// SendShort answers a GET with 200 as Send does, at less cost: for a body this
+// short net/http adds the Content-Length by itself.
+func SendShort(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
+	values := []string{contentType, etag(body)}
+	h := w.Header()
+	h["Content-Type"], h["Etag"] = values[:1:1], values[1:]
+	if matches := r.Header["If-None-Match"]; len(matches) > 0 && names(matches, values[1]) {
+		notModified(w)
+		return
+	}
+	_, _ = w.Write(body) // the client is gone: nobody is left to tell
+}
+
 // NoContent answers 204; to GET with the ETag of an empty body (management-api 1.9).
 func NoContent(w http.ResponseWriter, r *http.Request) {
 	delete(w.Header(), "Content-Type")
