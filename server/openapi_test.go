@@ -20,6 +20,7 @@ import (
 	"github.com/pb33f/libopenapi-validator/config"
 	verrors "github.com/pb33f/libopenapi-validator/errors"
 
+	"github.com/otaria/otaria/api/download"
 	"github.com/otaria/otaria/server"
 )
 
@@ -247,6 +248,28 @@ func TestManagementKeepsItsDocument(t *testing.T) {
 			t.Errorf("GET %s: %d %v, want %d", path, status, v, want)
 		}
 	}
+	// What the document requires is required.
+	for path, item := range c.document.Paths {
+		if item["post"] == nil || strings.Contains(path, "{") {
+			continue
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+path, strings.NewReader(`[{}]`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.authorize(r)
+		r.Header.Set("Content-Type", "application/json")
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := res.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if refuses := bytes.Contains(item["post"], []byte(`Input"`)); refuses && res.StatusCode != http.StatusBadRequest {
+			t.Errorf("POST %s without any member: %d", path, res.StatusCode)
+		}
+	}
 	c.authorize = func(r *http.Request) { r.SetBasicAuth("admin", "wrong") }
 	if status, _ := c.call(t, http.MethodGet, "/rest/v1/softwaremodules", "", nil); status != http.StatusUnauthorized {
 		t.Errorf("with a wrong password: %d", status)
@@ -306,7 +329,7 @@ func seed(t *testing.T, c *contract) {
 // A device's whole update answers as the device API's document says.
 func TestDeviceAPIKeepsItsDocument(t *testing.T) {
 	t.Parallel()
-	url, _, _ := start(t, server.Config{DataDir: t.TempDir(), AdminPassword: "secret", Version: "v1"})
+	url, _, _ := start(t, server.Config{DataDir: t.TempDir(), AdminPassword: "secret", Version: "v1", ArtifactLinks: download.DefaultLinks()})
 	seed(t, newContract(t, url, "management", func(r *http.Request) { r.SetBasicAuth("admin", "secret") }))
 	c := newContract(t, url, "ddi", func(r *http.Request) { r.Header.Set("Authorization", "TargetToken token") })
 	const device = "/DEFAULT/controller/v1/device-1"

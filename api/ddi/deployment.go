@@ -25,10 +25,10 @@ type deploymentBody struct {
 }
 
 type documentBody struct {
-	Download string      `json:"download"`
-	Update   string      `json:"update"`
+	Download string      `json:"download" enum:"skip,attempt,forced"`
+	Update   string      `json:"update" enum:"skip,attempt,forced"`
 	Chunks   []chunkBody `json:"chunks"`
-	Window   string      `json:"maintenanceWindow,omitempty"`
+	Window   string      `json:"maintenanceWindow,omitempty" enum:"available,unavailable"`
 }
 
 type chunkBody struct {

@@ -45,10 +45,10 @@ func actionRoutes() []route {
 // actionBody is an action on the wire (management-api 2.2).
 type actionBody struct {
 	ID                int64       `json:"id"`
-	Type              string      `json:"type"` // update or cancel
+	Type              string      `json:"type" enum:"update,cancel"`
 	Active            bool        `json:"active"`
-	Status            string      `json:"status"`
-	ForceType         string      `json:"forceType"`
+	Status            string      `json:"status" enum:"finished,error,warning,running,canceled,canceling,retrieved,download,scheduled,cancel_rejected,downloaded,wait_for_confirmation"`
+	ForceType         string      `json:"forceType" enum:"forced,soft,timeforced,downloadonly"`
 	ForceTime         *int64      `json:"forceTime,omitempty"` // of timeforced alone
 	Weight            int         `json:"weight"`
 	MaintenanceWindow *windowBody `json:"maintenanceWindow,omitempty"`
@@ -138,7 +138,7 @@ func segment(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+
 // entryBody is an entry of an action's history on the wire.
 type entryBody struct {
 	ID         int64    `json:"id"`
-	Type       string   `json:"type"`
+	Type       string   `json:"type" enum:"finished,error,warning,running,canceled,canceling,retrieved,download,scheduled,cancel_rejected,downloaded,wait_for_confirmation"`
 	Messages   []string `json:"messages"`
 	ReportedAt int64    `json:"reportedAt"`
 	Timestamp  int64    `json:"timestamp"`

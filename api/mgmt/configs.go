@@ -61,7 +61,7 @@ type linkBody struct {
 }
 
 type configInput struct {
-	Value httpjson.Value `json:"value"`
+	Value httpjson.Value `json:"value" doc:"required"`
 }
 
 // mayReadSetting reports which permission the caller lacks to see a setting; none.

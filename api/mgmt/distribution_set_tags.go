@@ -55,7 +55,7 @@ func singleSetTagBody(r *http.Request, t *software.Tag) setTagBody {
 // setTagInput creates a tag; setTagChange changes one, and what is absent stays.
 type (
 	setTagInput struct {
-		Name        string  `json:"name"`
+		Name        string  `json:"name" doc:"required"`
 		Description *string `json:"description"`
 		Colour      *string `json:"colour"`
 	}

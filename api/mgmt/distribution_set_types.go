@@ -65,8 +65,8 @@ func singleSetTypeBody(r *http.Request, t *software.SetType) setTypeBody {
 
 // setTypeInput creates a set type.
 type setTypeInput struct {
-	Key              string    `json:"key"`
-	Name             string    `json:"name"`
+	Key              string    `json:"key" doc:"required"`
+	Name             string    `json:"name" doc:"required"`
 	Description      *string   `json:"description"`
 	Colour           *string   `json:"colour"`
 	MandatoryModules []idInput `json:"mandatorymodules"`
@@ -82,7 +82,7 @@ type typeChange struct {
 // idInput names an entity in a body. Without id it names none, which is told
 // as one that is not there.
 type idInput struct {
-	ID *int64 `json:"id"`
+	ID *int64 `json:"id" doc:"required"`
 }
 
 func idsOf[ID ~int64](in []idInput) []*ID {

@@ -83,8 +83,8 @@ func singleSetBody(r *http.Request, s *software.Set) setBody {
 
 // setInput creates a set.
 type setInput struct {
-	Name                  string    `json:"name"`
-	Version               string    `json:"version"`
+	Name                  string    `json:"name" doc:"required"`
+	Version               string    `json:"version" doc:"required"`
 	Description           *string   `json:"description"`
 	Type                  *string   `json:"type"` // key; absent: the tenant's default
 	RequiredMigrationStep bool      `json:"requiredMigrationStep"`
@@ -249,8 +249,8 @@ type setMetadatumBody struct {
 func newSetMetadatumBody(m *software.Metadatum) setMetadatumBody { return setMetadatumBody(*m) }
 
 type setMetadatumInput struct {
-	Key   *string `json:"key"`
-	Value *string `json:"value"`
+	Key   *string `json:"key" doc:"required"`
+	Value *string `json:"value" doc:"required"`
 }
 
 // setMetadatumChange has no key: the path names it.

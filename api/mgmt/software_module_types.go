@@ -44,12 +44,12 @@ func newModuleTypeBody(r *http.Request) func(*software.ModuleType) moduleTypeBod
 
 // moduleTypeInput creates a type.
 type moduleTypeInput struct {
-	Key            string  `json:"key"`
-	Name           string  `json:"name"`
+	Key            string  `json:"key" doc:"required"`
+	Name           string  `json:"name" doc:"required"`
 	Description    *string `json:"description"`
 	Colour         *string `json:"colour"`
 	MinArtifacts   int32   `json:"minArtifacts" bind:"primitive"`
-	MaxAssignments int32   `json:"maxAssignments" bind:"primitive"`
+	MaxAssignments int32   `json:"maxAssignments" bind:"primitive" doc:"required"`
 }
 
 func (a *API) listModuleTypes(w http.ResponseWriter, r *http.Request) error {

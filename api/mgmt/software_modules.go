@@ -66,9 +66,9 @@ func singleModuleBody(r *http.Request, m *software.Module) moduleBody {
 
 // moduleInput creates a module.
 type moduleInput struct {
-	Type        string  `json:"type"`
-	Name        string  `json:"name"`
-	Version     string  `json:"version"`
+	Type        string  `json:"type" doc:"required"`
+	Name        string  `json:"name" doc:"required"`
+	Version     string  `json:"version" doc:"required"`
 	Description *string `json:"description"`
 	Vendor      *string `json:"vendor"`
 	Encrypted   bool    `json:"encrypted" bind:"primitive"`
@@ -165,8 +165,8 @@ func newModuleMetadatumBody(m *software.ModuleMetadatum) moduleMetadatumBody {
 }
 
 type moduleMetadatumInput struct {
-	Key           *string `json:"key"`
-	Value         *string `json:"value"`
+	Key           *string `json:"key" doc:"required"`
+	Value         *string `json:"value" doc:"required"`
 	TargetVisible bool    `json:"targetVisible" bind:"primitive"`
 }
 

@@ -57,7 +57,7 @@ func singleTargetTagBody(r *http.Request, t *fleet.Tag) targetTagBody {
 // targetTagInput creates a tag; targetTagChange changes one, and what is absent stays.
 type (
 	targetTagInput struct {
-		Name        string  `json:"name"`
+		Name        string  `json:"name" doc:"required"`
 		Description *string `json:"description"`
 		Colour      *string `json:"colour"`
 	}

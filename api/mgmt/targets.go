@@ -48,7 +48,7 @@ type targetBody struct {
 	Name                    string          `json:"name"`
 	Description             *string         `json:"description,omitempty"`
 	Group                   *string         `json:"group,omitempty"`
-	UpdateStatus            string          `json:"updateStatus"`
+	UpdateStatus            string          `json:"updateStatus" enum:"unknown,in_sync,pending,error,registered"`
 	LastControllerRequestAt *int64          `json:"lastControllerRequestAt,omitempty"`
 	InstalledAt             *int64          `json:"installedAt,omitempty"`
 	Address                 *string         `json:"address,omitempty"`
@@ -140,7 +140,7 @@ func (a *API) writeTarget(w http.ResponseWriter, r *http.Request, t *fleet.Targe
 
 // targetInput creates a target.
 type targetInput struct {
-	ControllerID  string  `json:"controllerId"`
+	ControllerID  string  `json:"controllerId" doc:"required"`
 	Name          *string `json:"name"`
 	Description   *string `json:"description"`
 	SecurityToken *string `json:"securityToken"`
@@ -319,8 +319,8 @@ type targetMetadatumBody struct {
 func newTargetMetadatumBody(m *fleet.Metadatum) targetMetadatumBody { return targetMetadatumBody(*m) }
 
 type targetMetadatumInput struct {
-	Key   *string `json:"key"`
-	Value *string `json:"value"`
+	Key   *string `json:"key" doc:"required"`
+	Value *string `json:"value" doc:"required"`
 }
 
 // targetMetadatumChange has no key: the path names it.

@@ -9,11 +9,12 @@
 //   - a member is named by its json tag, those of embedded structs lie flat
 //   - of an answer, every member is there unless it is omitempty or omitzero; a
 //     pointer that is not may be null
-//   - of a request, only members tagged bind:"required" must be there; pointers
-//     may be null unless tagged bind; the leniency of the reader (texts for
+//   - of a request, only members tagged bind:"required", which the reader wants,
+//     or doc:"required", which a rule of the domain wants, must be there; other
+//     pointers may be null unless tagged bind; the leniency of the reader (texts for
 //     numbers, positions for literals, one for a list of one) is not promised
 //   - httpjson.Links, httpjson.Value and httpjson.Enum are what they are on the
-//     wire; no number is unsigned, and int64 says so by its format
+//     wire; a text tagged enum:"a,b" is one of these; no number is unsigned, and int64 says so by its format
 //
 // A schema is named after its Go type, without Body at the end: setBody is Set,
 // listBody[setBody] is SetList. Names are part of what clients generate code

@@ -196,12 +196,15 @@ func (s *schemas) gather(t reflect.Type, in bool, properties object, required *[
 		rule := f.Tag.Get("bind")
 		optional := strings.Contains(options, "omitempty") || strings.Contains(options, "omitzero")
 		if in {
-			optional = rule != "required"
+			optional = rule != "required" && f.Tag.Get("doc") != "required"
 		}
 		if !optional {
 			*required = append(*required, name)
 		}
-		if f.Type.Kind() == reflect.Pointer && (in && rule == "" || !in && !optional) {
+		if literals := f.Tag.Get("enum"); literals != "" {
+			schema["enum"] = strings.Split(literals, ",")
+		}
+		if f.Type.Kind() == reflect.Pointer && (in && optional && rule == "" || !in && !optional) {
 			schema = nullable(schema)
 		}
 		properties[name] = schema
