@@ -60,7 +60,9 @@ type PollIndex struct {
 	store PollStore
 	now   func() time.Time
 
-	// trusted is the moment (milliseconds) up to which entries may be used.
+	// trusted is how long after began entries may be used. Counted from began, so
+	// that a clock that is set back does not lengthen it.
+	began   time.Time
 	trusted atomic.Int64
 
 	seeds  [2]maphash.Seed
@@ -75,7 +77,7 @@ const pollShards = 256
 // some 110 bytes once its device has polled. Until Trust is called it uses none
 // of them.
 func NewPollIndex(s PollStore, max int, now func() time.Time) *PollIndex {
-	p := &PollIndex{store: s, now: now, shards: make([]pollShard, pollShards)}
+	p := &PollIndex{store: s, now: now, began: now(), shards: make([]pollShard, pollShards)}
 	p.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	for i := range p.shards {
 		p.shards[i].max = max/pollShards + 1
@@ -85,7 +87,7 @@ func NewPollIndex(s PollStore, max int, now func() time.Time) *PollIndex {
 
 // Trust lets entries be used until the moment. Whoever follows the events of
 // other processes calls it after each look.
-func (p *PollIndex) Trust(until time.Time) { p.trusted.Store(until.UnixMilli()) }
+func (p *PollIndex) Trust(until time.Time) { p.trusted.Store(int64(until.Sub(p.began))) }
 
 // TrustAlways is for a process that is alone with its database.
 func (p *PollIndex) TrustAlways() { p.trusted.Store(math.MaxInt64) }
@@ -97,7 +99,7 @@ func (p *PollIndex) Known(t tenant.ID, id fleet.ControllerID) (Standing, bool) {
 }
 
 func (p *PollIndex) known(k nameKey) (st Standing, ok bool) {
-	if until := p.trusted.Load(); until != math.MaxInt64 && p.now().UnixMilli() >= until {
+	if until := p.trusted.Load(); until != math.MaxInt64 && int64(p.now().Sub(p.began)) >= until {
 		return st, false
 	}
 	s := &p.shards[k[0]%pollShards]
