@@ -65,6 +65,8 @@ const (
 	// miss another process's change for trustFor at most.
 	followEvery = 250 * time.Millisecond
 	trustFor    = 900 * time.Millisecond
+	// followWithin gives up on a connection that hangs; the next look takes another.
+	followWithin = 5 * time.Second
 	// pollIndexSize bounds the poll index: some 200 bytes an entry, filled as
 	// devices come.
 	pollIndexSize = 4 << 20
@@ -73,6 +75,11 @@ const (
 // Run serves until ctx ends, then lets running requests end, saves what is
 // gathered, and returns.
 func Run(ctx context.Context, c Config) (err error) {
+	defer func() {
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			err = nil // told to stop before it began to serve
+		}
+	}()
 	if err := os.MkdirAll(c.DataDir, 0o750); err != nil {
 		return fmt.Errorf("data directory %s: %w", c.DataDir, err)
 	}
@@ -228,7 +235,9 @@ func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, sinc
 		case <-tick.C:
 		}
 		began := time.Now()
-		next, err := db.Follow(ctx, since)
+		soon, cancel := context.WithTimeout(ctx, followWithin)
+		next, err := db.Follow(soon, since)
+		cancel()
 		if err != nil {
 			if ctx.Err() == nil {
 				log.DebugContext(ctx, "events cannot be read; polls go to the database", slog.Any("error", err))

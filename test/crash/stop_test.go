@@ -183,3 +183,21 @@ func TestTermination_twice_ends_at_once(t *testing.T) {
 	s.start()
 	l.prove()
 }
+
+func TestTermination_while_it_starts(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, t.TempDir())
+	for i := range 12 {
+		s.launch()
+		time.Sleep(time.Duration(i) * 12 * time.Millisecond)
+		s.signal(syscall.SIGTERM)
+		if err := s.ended(20 * time.Second); err != nil && !killedBy(err, syscall.SIGTERM) {
+			t.Errorf("how it ended: %v\n%s", err, s.out.tail(1000))
+		}
+	}
+	s.start()
+	l := newLoad(s)
+	l.prepare()
+	l.prove()
+	s.stop()
+}
