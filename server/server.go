@@ -29,6 +29,7 @@ import (
 	"github.com/otaria/otaria/blob/local"
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/event"
+	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/identity"
 	"github.com/otaria/otaria/query"
@@ -67,6 +68,12 @@ const (
 	trustFor    = 900 * time.Millisecond
 	// followWithin gives up on a connection that hangs; the next look takes another.
 	followWithin = 5 * time.Second
+	// keepEvents is how long events are kept for other processes. One that could
+	// not read them for half of it takes everything for changed: the rest is for
+	// clocks that differ. A process that is alone reads none.
+	keepEvents      = time.Hour
+	keepEventsAlone = time.Minute
+	forgetEvery     = 10 * time.Second
 	// pollIndexSize bounds the poll index: some 200 bytes an entry, filled as
 	// devices come.
 	pollIndexSize = 4 << 20
@@ -184,6 +191,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	g.Go(func() error { return visits.Run(gctx, saveVisitsEvery) })
 	g.Go(func() error { return sweep(gctx, modules, c.Log) })
 	g.Go(func() error { return serveProfiles(gctx) })
+	g.Go(func() error { return forget(gctx, db, c.Log) })
 	if db.Shared() {
 		g.Go(func() error { return follow(gctx, db, polls, since, c.Log) })
 	}
@@ -228,6 +236,7 @@ func HTTP(h http.Handler, log *slog.Logger) *http.Server {
 func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, since int64, log *slog.Logger) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -235,6 +244,9 @@ func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, sinc
 		case <-tick.C:
 		}
 		began := time.Now()
+		if began.Sub(last) > keepEvents/2 {
+			since = store.Missed
+		}
 		soon, cancel := context.WithTimeout(ctx, followWithin)
 		next, err := db.Follow(soon, since)
 		cancel()
@@ -244,8 +256,31 @@ func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, sinc
 			}
 			continue
 		}
-		since = next
+		since, last = next, began
 		polls.Trust(began.Add(trustFor))
+	}
+}
+
+// forget removes events that every process has read.
+func forget(ctx context.Context, db *store.DB, log *slog.Logger) error {
+	keep := keepEventsAlone
+	if db.Shared() {
+		keep = keepEvents
+	}
+	tick := time.NewTicker(forgetEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for more := true; more && ctx.Err() == nil; {
+			var err error
+			if more, err = db.ForgetEvents(ctx, time.Now().Add(-keep)); err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
+				log.WarnContext(ctx, "old events could not be removed; they only take space", slog.Any("error", err))
+			}
+		}
 	}
 }
 

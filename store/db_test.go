@@ -154,6 +154,58 @@ func TestFollowTellsWhatOtherProcessesDid(t *testing.T) {
 }
 
 // A database that went away is a fault.Unavailable, and works again by itself.
+func TestOldEventsAreForgotten(t *testing.T) {
+	t.Parallel()
+	testdb.Each(t, func(t *testing.T, d testdb.Database) {
+		db := open(t, d)
+		tenants := store.Tenants{DB: db}
+		if err := tenants.EnsureTenant(t.Context(), "T", start()); err != nil {
+			t.Fatal(err)
+		}
+		r, err := tenants.TenantByName(t.Context(), "T")
+		if err != nil {
+			t.Fatal(err)
+		}
+		const n = 5 // one event each, a second apart
+		for i := range n {
+			value := time.Duration(i + 1).String()
+			if err := tenants.SaveSettings(t.Context(), r.ID, tenant.Change{Set: map[tenant.Key]string{tenant.KeyPollingTime: value}}, start().Add(time.Duration(i)*time.Second)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, test := range []struct {
+			before time.Time
+			left   int
+		}{
+			{start(), n},
+			{start().Add(2 * time.Second), n - 2},
+			{start().Add(2 * time.Second), n - 2},
+			{start().Add(time.Hour), 0},
+		} {
+			if more, err := db.ForgetEvents(t.Context(), test.before); more || err != nil {
+				t.Errorf("got %t, %v", more, err)
+			}
+			if left := countEvents(t, d); left != test.left {
+				t.Errorf("%d events are left from before %v, want %d", left, test.before, test.left)
+			}
+		}
+	})
+}
+
+func countEvents(t *testing.T, d testdb.Database) (n int) {
+	t.Helper()
+	driver := map[string]string{"sqlite": "sqlite", "postgres": "pgx"}[d.Name]
+	raw, err := sql.Open(driver, d.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if err := raw.QueryRowContext(t.Context(), "SELECT count(*) FROM event").Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func TestAnOutageIsUnavailableAndEnds(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")

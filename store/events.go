@@ -5,6 +5,8 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"math"
+	"time"
 
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/tenant"
@@ -105,7 +107,7 @@ func (db *DB) Shared() bool { return db.write == nil }
 // an event may be read twice, and none is missed. Numbers only grow, unless the
 // database became another one (a standby took over, a backup was restored);
 // then nobody knows what changed, and the listeners are told that everything may
-// have.
+// have. The same goes for Missed.
 func (db *DB) Follow(ctx context.Context, since int64) (next int64, err error) {
 	if !db.Shared() {
 		return 0, nil
@@ -133,6 +135,21 @@ func (db *DB) Follow(ctx context.Context, since int64) (next int64, err error) {
 	}
 	db.publish(events)
 	return next, nil
+}
+
+// Missed is for Follow's since when events may have been forgotten meanwhile.
+const Missed = math.MaxInt64
+
+// ForgetEvents removes events from before the moment, the oldest first and some
+// thousands at most, and reports whether there may be more.
+func (db *DB) ForgetEvents(ctx context.Context, before time.Time) (more bool, err error) {
+	const step = 2000
+	err = db.update(ctx, func(tx *Tx) error {
+		n, err := tx.affected(ctx, "DELETE FROM event WHERE id IN (SELECT id FROM (SELECT id, at FROM event ORDER BY id LIMIT $2) AS oldest WHERE at < $1)", before.UnixMilli(), step)
+		more = n == step
+		return err
+	})
+	return more && err == nil, err
 }
 
 // everything are events after which a listener keeps nothing that it knew.
