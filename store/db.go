@@ -102,7 +102,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		db.read.SetMaxIdleConns(n)
 	}
 	db.outage = outage.New(o.Log, o.Now,
-		"the database cannot be used; requests get 503 until it works again: check that its disk has space and is writable, that it is running and reachable",
+		"the database cannot be used; requests get 503 until it works again: check that its disk has space and is writable, that it is running and reachable, and that no other program holds it",
 		"the database works again", slog.String("database", db.name))
 	if err := db.migrate(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())

@@ -24,6 +24,12 @@ func postgresDialect() dialect {
 }
 
 func classifyPostgres(err error) failure {
+	// Whatever keeps us from connecting (also a changed password, a database that
+	// was renamed): nobody can be served.
+	var c *pgconn.ConnectError
+	if errors.As(err, &c) {
+		return failureUnavailable
+	}
 	var e *pgconn.PgError
 	if errors.As(err, &e) {
 		switch e.Code {
@@ -42,10 +48,9 @@ func classifyPostgres(err error) failure {
 		}
 		return failureOther
 	}
-	var c *pgconn.ConnectError
 	var n net.Error
 	// What is safe to retry never reached PostgreSQL: the connection had broken before.
-	if pgconn.SafeToRetry(err) || errors.As(err, &c) || errors.As(err, &n) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	if pgconn.SafeToRetry(err) || errors.As(err, &n) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return failureUnavailable
 	}
 	return failureOther

@@ -3,10 +3,12 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"math"
 	"net"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -252,6 +254,44 @@ func TestADatabaseThatHangs(t *testing.T) {
 	}
 	db.patience = patience
 	release()
+	if err := setting(t.Context(), db, r.ID, "00:01:00"); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// A database that lets nobody in is an outage, whatever its reason.
+func TestADatabaseThatLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	d := testdb.Postgres(t)
+	db := open(t, d)
+	r := newTenant(t, db)
+	u, err := url.Parse(d.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	u.Path = "/postgres"
+	admin, err := sql.Open("pgx", u.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	let := func(in string) {
+		t.Helper()
+		if _, err := admin.ExecContext(t.Context(), "ALTER DATABASE "+name+" WITH ALLOW_CONNECTIONS "+in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	let("false")
+	if _, err := admin.ExecContext(t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // the first may meet a connection that was ended
+		if err := setting(t.Context(), db, r.ID, "00:01:00"); !fault.Is(err, fault.Unavailable) {
+			t.Errorf("got %v, want unavailable", err)
+		}
+	}
+	let("true")
 	if err := setting(t.Context(), db, r.ID, "00:01:00"); err != nil {
 		t.Errorf("afterwards: %v", err)
 	}
