@@ -28,7 +28,8 @@ type load struct {
 
 	sets    []int64 // complete sets to assign
 	devices []string
-	quiet   []string // devices that the load leaves alone
+	quiet   []string          // devices that the load leaves alone
+	tokens  map[string]string // of devices that have their own
 
 	mu        sync.Mutex
 	ids       map[string]map[int64]string // by kind: what each id was given to
@@ -80,6 +81,7 @@ func newLoad(s *server) *load {
 		actions:   map[int64]*action{},
 		facts:     map[string]*attribute{},
 		visits:    map[string]time.Time{},
+		tokens:    map[string]string{},
 		answered:  map[string]int{},
 	}
 }
@@ -111,6 +113,13 @@ func (l *load) prepare() {
 			l.s.t.Fatalf("the first poll of %s: %d", d, status)
 		}
 		l.devices = append(l.devices, d)
+		if i%2 == 0 {
+			var target struct {
+				Token string `json:"securityToken"`
+			}
+			l.must(http.MethodGet, "/rest/v1/targets/"+d, nil, &target)
+			l.tokens[d] = target.Token
+		}
 		l.facts[d] = &attribute{}
 	}
 }
@@ -402,7 +411,11 @@ func (l *load) visit(device string) {
 
 // device makes a request of a device. The status is 0 without a whole answer.
 func (l *load) device(method, device, path string, in, out any) int {
-	return l.send(method, "/DEFAULT/controller/v1/"+device+path, "GatewayToken "+gateway, in, out)
+	token := "GatewayToken " + gateway
+	if own := l.tokens[device]; own != "" {
+		token = "TargetToken " + own
+	}
+	return l.send(method, "/DEFAULT/controller/v1/"+device+path, token, in, out)
 }
 
 // manage makes a request of an operator.

@@ -19,8 +19,7 @@ func (l *load) prove() {
 	l.s.t.Helper()
 	l.proveModules()
 	l.proveArtifacts()
-	l.proveActions()
-	l.proveTargets()
+	l.proveTargets(l.proveActions())
 }
 
 // listed reads all pages of a list.
@@ -154,9 +153,19 @@ type shownEntry struct {
 	Messages []string `json:"messages"`
 }
 
-func (l *load) proveActions() {
+// told is what a device was told and did.
+type told struct {
+	active   bool           // it has something to do
+	finished map[int64]bool // sets that it installed; 0: one whose assignment was not answered
+}
+
+func (l *load) proveActions() map[string]told {
 	l.s.t.Helper()
 	found := map[int64]bool{}
+	devices := map[string]told{}
+	for _, d := range l.devices {
+		devices[d] = told{finished: map[int64]bool{}}
+	}
 	running := map[string][]int64{} // what each device is told to do, unless it refused to give it up
 	entries := map[int64]int64{}    // of whom
 	for _, shown := range listed[shownAction](l, "/rest/v1/actions") {
@@ -176,8 +185,20 @@ func (l *load) proveActions() {
 		if why := impossible(shown, history); why != "" {
 			l.s.t.Errorf("action %d of %s, %s: %s; its history: %+v", shown.ID, device, shown.Status, why, history)
 		}
-		if a := l.actions[shown.ID]; a != nil {
+		a := l.actions[shown.ID]
+		if a != nil {
 			l.proveAction(a, shown, history)
+		}
+		if d, ok := devices[device]; ok {
+			d.active = d.active || shown.Active
+			if shown.Status == "finished" {
+				set := int64(0)
+				if a != nil {
+					set = a.set
+				}
+				d.finished[set] = true
+			}
+			devices[device] = d
 		}
 	}
 	for id, a := range l.actions {
@@ -190,6 +211,7 @@ func (l *load) proveActions() {
 			l.s.t.Errorf("%s is told to do actions %v at once: the older ones should be canceled", device, ids)
 		}
 	}
+	return devices
 }
 
 func (l *load) proveAction(a *action, shown shownAction, history []shownEntry) {
@@ -274,8 +296,27 @@ func impossible(a shownAction, history []shownEntry) string {
 	return ""
 }
 
-func (l *load) proveTargets() {
+func (l *load) proveTargets(devices map[string]told) {
 	l.s.t.Helper()
+	for device, d := range devices {
+		var target struct {
+			Status string `json:"updateStatus"`
+		}
+		l.must(http.MethodGet, "/rest/v1/targets/"+device, nil, &target)
+		if target.Status == "pending" && !d.active {
+			l.s.t.Errorf("%s is pending and has nothing to do", device)
+		}
+		if target.Status == "registered" && (d.active || len(d.finished) > 0) {
+			l.s.t.Errorf("%s looks as if it had never been told anything: %+v", device, d)
+		}
+		var installed struct {
+			ID int64 `json:"id"`
+		}
+		l.must(http.MethodGet, "/rest/v1/targets/"+device+"/installedDS", nil, &installed)
+		if installed.ID != 0 && !d.finished[installed.ID] && !d.finished[0] {
+			l.s.t.Errorf("%s has set %d installed, it finished %v", device, installed.ID, d.finished)
+		}
+	}
 	for device, fact := range l.facts {
 		var attributes map[string]string
 		l.must(http.MethodGet, "/rest/v1/targets/"+device+"/attributes", nil, &attributes)
