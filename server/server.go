@@ -191,6 +191,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	g.Go(func() error { return visits.Run(gctx, saveVisitsEvery) })
 	g.Go(func() error { return sweep(gctx, modules, c.Log) })
 	g.Go(func() error { return serveProfiles(gctx) })
+	g.Go(func() error { return watchHeap(gctx) })
 	g.Go(func() error { return forget(gctx, db, c.Log) })
 	if db.Shared() {
 		g.Go(func() error { return follow(gctx, db, polls, since, c.Log) })

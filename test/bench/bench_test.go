@@ -88,7 +88,7 @@ func TestCPU(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if m, err := memory(os.Getpid()); err != nil || m < 1 {
+	if m, _, err := memory(os.Getpid()); err != nil || m < 1 {
 		t.Errorf("memory: %v MiB, %v", m, err)
 	}
 }

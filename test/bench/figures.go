@@ -52,6 +52,7 @@ func late99(s sample) float64    { return s.late99 }
 func ofServer(s sample) float64  { return s.cpu }
 func ofBase(s sample) float64    { return s.database }
 func resident(s sample) float64  { return s.memory }
+func mapped(s sample) float64    { return s.files }
 
 // ratio is the median over the rounds of a figure next to another contender's
 // in the same round.
@@ -70,8 +71,8 @@ func (f *figures) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s. Medians of %d rounds (%s each); %d connections.\n", f.machine, f.plan.rounds, f.plan.measure, f.plan.clients)
 	b.WriteString("\nPolls, as many as are answered:\n\n")
-	b.WriteString("| database | targets | of the ceiling | of the smallest fleet | CPU of the ceiling's | polls/s | p50 ms | p99 ms | server CPU µs | database CPU µs | memory MiB |\n")
-	b.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("| database | targets | of the ceiling | of the smallest fleet | CPU of the ceiling's | polls/s | p50 ms | p99 ms | server CPU µs | database CPU µs | memory MiB | mapped files MiB |\n")
+	b.WriteString("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	for _, g := range f.groups {
 		ceiling := g.contenders[0]
 		for i, c := range g.contenders {
@@ -82,8 +83,8 @@ func (f *figures) markdown() string {
 				smallest = percent(ratio(c.flood, g.contenders[1].flood, perSecond))
 				dearer = fmt.Sprintf("%.2f ×", ratio(c.flood, ceiling.flood, ofServer))
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %.2f | %.2f | %.1f | %.1f | %.0f |\n", name, size, share, smallest, dearer,
-				grouped(int(median(c.flood, perSecond))), median(c.flood, p50), median(c.flood, p99), median(c.flood, ofServer), median(c.flood, ofBase), median(c.flood, resident))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %.2f | %.2f | %.1f | %.1f | %.0f | %.0f |\n", name, size, share, smallest, dearer,
+				grouped(int(median(c.flood, perSecond))), median(c.flood, p50), median(c.flood, p99), median(c.flood, ofServer), median(c.flood, ofBase), median(c.flood, resident), median(c.flood, mapped))
 		}
 	}
 	if f.plan.rate > 0 {

@@ -54,7 +54,7 @@ type sample struct {
 	p50, p99      float64 // milliseconds
 	late99        float64 // milliseconds that requests were sent after their time
 	cpu, database float64 // microseconds of the server, and of PostgreSQL, for each request
-	memory        float64 // MiB
+	memory, files float64 // resident MiB: of its own, and of files that it has mapped
 }
 
 // watched is a server to be measured.
@@ -92,7 +92,7 @@ func (w *watched) during(play func() (*simulator.Report, error), kind simulator.
 		s.cpu = float64((serverAfter - server).Microseconds()) / n
 		s.database = float64((databaseAfter - database).Microseconds()) / n
 	}
-	s.memory, err = memory(pid)
+	s.memory, s.files, err = memory(pid)
 	return s, err
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,21 +135,23 @@ func stat(path string) ([]string, error) {
 	return fields, nil
 }
 
-// memory is how much of a process is resident, in MiB.
-func memory(pid int) (float64, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+// memory is how much of a process is resident, in MiB: memory of its own, and
+// files that it has mapped, which the kernel can take back at any time.
+func memory(pid int) (own, files float64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, fmt.Errorf("look at a process: %w", err)
+		return 0, 0, fmt.Errorf("look at a process: %w", err)
 	}
-	text, err := io.ReadAll(f)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return 0, fmt.Errorf("look at a process: %w", err)
-	}
-	var kib float64
-	if _, rest, ok := strings.Cut(string(text), "VmRSS:"); ok {
-		if _, err := fmt.Sscan(rest, &kib); err != nil {
-			return 0, fmt.Errorf("memory of process %d: %w", pid, err)
+	for _, figure := range []struct {
+		name string
+		is   *float64
+	}{{"RssAnon:", &own}, {"RssFile:", &files}} {
+		if _, rest, ok := strings.Cut(string(text), figure.name); ok {
+			if _, err := fmt.Sscan(rest, figure.is); err != nil {
+				return 0, 0, fmt.Errorf("memory of process %d: %w", pid, err)
+			}
 		}
+		*figure.is /= 1024 // from KiB
 	}
-	return kib / 1024, nil
+	return own, files, nil
 }
