@@ -266,7 +266,7 @@ func (h head) finish() (head, error) {
 // field takes one header field.
 func (h *head) field(line []byte) error {
 	name, value, found := bytes.Cut(line, []byte{':'})
-	if !found || !isToken(name) {
+	if !found || !isToken(name) || bytes.ContainsFunc(value, isControl) {
 		return &badAnswerError{"header field"}
 	}
 	value = bytes.Trim(value, " \t")
@@ -328,6 +328,10 @@ func digits(b []byte) (int64, bool) {
 	}
 	return n, true
 }
+
+// isControl tells whether r may not stand in a header field's value (RFC 9110
+// section 5.5).
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // isToken tells whether b is a header field's name.
 func isToken(b []byte) bool {

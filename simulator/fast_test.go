@@ -32,6 +32,7 @@ func TestReadHead(t *testing.T) {
 		{"status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", "bad answer: status"},
 		{"long line", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("y", 10000) + "\r\n\r\n", "bad answer: line too long"},
 		{"many fields", "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 200) + "\r\n", "bad answer: too many header fields"},
+		{"control character", "HTTP/1.1 204 No Content\r\nX: \x10\r\n\r\n", "bad answer: header field"},
 		{"breaks off", "HTTP/1.1 200 OK\r\nContent-Le", "read the answer: unexpected EOF"},
 		{"nothing", "", "read the answer: EOF"},
 	}
