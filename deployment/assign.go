@@ -108,7 +108,7 @@ func (s *Service) assign(ctx context.Context, orders []Order, offline, strict bo
 		Stamps:      caller.Stamp(ctx, now),
 		InitiatedBy: me.User,
 		Text:        "Assignment initiated by user '" + me.User + "'",
-		Policy:      s.policy(settings),
+		Policy:      PolicyOf(settings, s.Quotas),
 	}
 	return s.Store.Assign(ctx, me.Tenant, a)
 }
@@ -154,12 +154,13 @@ type Policy struct {
 	PurgePercent int  // of MaxActions, removed when a target has that many; outside 1 to 99: none
 }
 
-func (s *Service) policy(t *tenant.Settings) Policy {
+// PolicyOf is the policy of a tenant with these settings.
+func PolicyOf(t *tenant.Settings, q tenant.Quotas) Policy {
 	return Policy{
 		Flow:         t.ConfirmationFlow,
 		Autoclose:    t.AutoClose,
 		ImplicitLock: t.ImplicitLock,
-		MaxActions:   s.Quotas.ActionsPerTarget,
+		MaxActions:   q.ActionsPerTarget,
 		PurgePercent: t.OnQuotaHitPercent,
 	}
 }
@@ -190,7 +191,7 @@ func (s *Service) ReportInstalled(ctx context.Context, target fleet.ControllerID
 		Stamps:      caller.Stamps{CreatedBy: user, CreatedAt: now, ModifiedBy: user, ModifiedAt: now},
 		InitiatedBy: user,
 		Text:        "Assignment initiated by user '" + string(target) + "'",
-		Policy:      s.policy(settings),
+		Policy:      PolicyOf(settings, s.Quotas),
 	})
 	if err != nil {
 		return false, err
@@ -306,14 +307,20 @@ func (a *Assignment) Decide(set SetFacts, candidates []Candidate) (*Verdict, err
 	return v, nil
 }
 
+// Spare is how many actions go of a target that has as many as it may; 0: it
+// takes no more.
+func (p Policy) Spare() int {
+	if p.PurgePercent >= 1 && p.PurgePercent <= 99 {
+		return p.MaxActions * p.PurgePercent / 100
+	}
+	return 0
+}
+
 func (a *Assignment) quota(candidates []Candidate, v *Verdict) error {
 	if a.MaxActions <= 0 {
 		return nil
 	}
-	spare := 0 // how many go of a target at the limit
-	if a.PurgePercent >= 1 && a.PurgePercent <= 99 {
-		spare = a.MaxActions * a.PurgePercent / 100
-	}
+	spare := a.Spare()
 	for _, c := range candidates {
 		if c.Actions < a.MaxActions {
 			continue
@@ -333,18 +340,27 @@ func (a *Assignment) start(c Candidate) Start {
 	case a.Offline:
 		s.Status, s.Entry = Finished, Finished
 		s.Says = append(s.Says, ServerPrefix+"Action reported as offline deployment")
-	case !a.Flow:
-	case c.AutoConfirm != nil:
-		s.Entry = WaitForConfirmation
-		s.Says = append(s.Says, AutoConfirmText(*c.AutoConfirm))
-	case a.Orders[c.Order].Consent == ConsentGiven:
-		s.Entry = WaitForConfirmation
-		s.Says = append(s.Says, "Consent is not required: whoever assigned gave it.")
 	default:
-		s.Status, s.Entry = WaitForConfirmation, WaitForConfirmation
-		s.Says = append(s.Says, "The update waits for the device's consent.")
+		var second string
+		if s.Status, s.Entry, second = Opening(a.Flow, a.Orders[c.Order].Consent, c.AutoConfirm); second != "" {
+			s.Says = append(s.Says, second)
+		}
 	}
 	return s
+}
+
+// Opening says how an action starts that a device is to carry out, and what its
+// first entry is; with the flow on, the entry has a second message.
+func Opening(flow bool, c Consent, ac *fleet.AutoConfirm) (status, entry Status, says string) {
+	switch {
+	case !flow:
+		return Running, Running, ""
+	case ac != nil:
+		return Running, WaitForConfirmation, AutoConfirmText(*ac)
+	case c == ConsentGiven:
+		return Running, WaitForConfirmation, "Consent is not required: whoever assigned gave it."
+	}
+	return WaitForConfirmation, WaitForConfirmation, "The update waits for the device's consent."
 }
 
 // Superseded tells why an older action ends.

@@ -24,6 +24,23 @@ const (
 	ActionDownload    Kind = "action.download"  // a file is being downloaded: its entry in the history, and the bytes since the last such event
 	SoftwareChanged   Kind = "software.changed" // a set, a module or an artifact
 	AccountChanged    Kind = "account.changed"
+
+	RolloutCreated      Kind = "rollout.created"
+	RolloutChanged      Kind = "rollout.changed"
+	RolloutDeleted      Kind = "rollout.deleted"
+	RolloutGroupChanged Kind = "rolloutgroup.changed"
+	ActionsScheduled    Kind = "rollout.scheduled" // so many actions of a rollout were made, which wait for their group
+	ActionsDropped      Kind = "rollout.dropped"   // so many actions of a rollout were removed that had not begun
+)
+
+// More kinds, of what brings sets to targets by itself.
+const (
+	AutoAssignmentCreated Kind = "autoassignment.created"
+	AutoAssignmentChanged Kind = "autoassignment.changed"
+	AutoAssignmentDeleted Kind = "autoassignment.deleted"
+	TargetFilterCreated   Kind = "targetfilter.created"
+	TargetFilterChanged   Kind = "targetfilter.changed"
+	TargetFilterDeleted   Kind = "targetfilter.deleted"
 )
 
 // Reach says whose next poll may be answered otherwise because of an event: a

@@ -164,3 +164,13 @@ func KindOf(err error) Kind {
 
 // Is reports whether err has the kind.
 func Is(err error, kind Kind) bool { return err != nil && KindOf(err) == kind }
+
+// Message returns what err says to the person who asked, or nothing if it has
+// no kind.
+func Message(err error) string {
+	var e *Error
+	if errors.As(err, &e) && e.Kind != Internal {
+		return e.Message
+	}
+	return ""
+}

@@ -1,4 +1,3 @@
-// Package rollout knows rollouts and their groups.
 package rollout
 
 import (
@@ -14,10 +13,7 @@ func Fields() *query.Fields {
 	return query.NewAudited("rollout",
 		query.Field{Name: "name"},
 		query.Field{Name: "description"},
-		query.Field{Name: "status", Kind: query.Enum, Values: []string{
-			"creating", "ready", "paused", "starting", "stopped", "running", "finished",
-			"deleting", "deleted", "waiting_for_approval", "approval_denied", "stopping",
-		}},
+		query.Field{Name: "status", Kind: query.Enum, Values: StatusNames()},
 		software.SetField())
 }
 
@@ -30,7 +26,7 @@ func GroupFields() *query.Fields {
 func AutoAssignmentFields() *query.Fields {
 	return query.NewAudited("auto-assignment",
 		query.Field{Name: "name"},
-		query.Field{Name: "status", Kind: query.Enum, Values: []string{"waiting_for_approval", "approval_denied", "ready", "paused", "running"}},
+		query.Field{Name: "status", Kind: query.Enum, Values: AutoAssignmentStatusNames()},
 		query.Field{Name: "actiontype", Kind: query.Enum, Values: []string{"forced", "soft", "timeforced", "download_only"}},
 		query.Field{Name: "approvaldecidedby"},
 		query.Field{Name: "distributionset", Kind: query.Association, Sub: []query.Field{{Name: "name"}, {Name: "version"}}})

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -32,7 +33,9 @@ import (
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/identity"
+	"github.com/otaria/otaria/lease"
 	"github.com/otaria/otaria/query"
+	"github.com/otaria/otaria/rollout"
 	"github.com/otaria/otaria/software"
 	"github.com/otaria/otaria/store"
 	"github.com/otaria/otaria/tenant"
@@ -74,6 +77,13 @@ const (
 	keepEvents      = time.Hour
 	keepEventsAlone = time.Minute
 	forgetEvery     = 10 * time.Second
+	// engineEvery is how long a rollout is left alone between two looks at it.
+	// Clients of the contract expect two seconds.
+	engineEvery = 2 * time.Second
+	// leaseTime is how long background work stands still when the process that did
+	// it is gone without a word.
+	leaseTime     = 10 * time.Second
+	releaseWithin = 2 * time.Second
 	// pollIndexSize bounds the poll index: some 200 bytes an entry, filled as
 	// devices come.
 	pollIndexSize = 4 << 20
@@ -135,8 +145,15 @@ func Run(ctx context.Context, c Config) (err error) {
 	})
 	targets := &fleet.Service{Store: keepFleet, Visits: visits, Tenants: tenants, Quotas: quotas, Now: now, NewToken: fleet.NewToken}
 	actions := &deployment.Service{Store: keepDeployment, Polls: polls, Tenants: tenants, Software: store.Software{DB: db}, Quotas: quotas, Now: now, Limits: deployment.Limits{Entries: quotas.EntriesPerAction, Messages: quotas.MessagesPerEntry}}
+	keepRollouts := store.Rollouts{DB: db}
+	campaigns := &rollout.Service{Store: keepRollouts, Tenants: tenants, Quotas: quotas, Now: now, Log: c.Log}
+	leases := &lease.Keeper{Holder: rand.Int64(), For: leaseTime, Now: now} //nolint:gosec // tells processes apart, keeps no secret
+	if db.Shared() {
+		leases.Store = keepRollouts
+	}
+	engine := &rollout.Engine{Rollouts: campaigns, Lease: leases, Every: engineEvery, Log: c.Log}
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
-	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Log: c.Log, MaxUpload: c.MaxUpload}
+	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Rollout: campaigns, Log: c.Log, MaxUpload: c.MaxUpload}
 	families := ddi.DefaultIdentityHeaders()
 	devices := &ddi.API{Tenants: tenants, Software: modules, ArtifactLinks: c.ArtifactLinks, Fleet: targets, Deployment: actions, Identity: families, Log: c.Log, Now: now}
 
@@ -193,6 +210,15 @@ func Run(ctx context.Context, c Config) (err error) {
 	g.Go(func() error { return serveProfiles(gctx) })
 	g.Go(func() error { return watchHeap(gctx) })
 	g.Go(func() error { return forget(gctx, db, c.Log) })
+	g.Go(func() error {
+		err := engine.Run(gctx)
+		end, cancel := context.WithTimeout(context.WithoutCancel(gctx), releaseWithin)
+		defer cancel()
+		if e := leases.Release(end); e != nil {
+			c.Log.DebugContext(end, "leases end by themselves", slog.Any("error", e))
+		}
+		return err
+	})
 	if db.Shared() {
 		g.Go(func() error { return follow(gctx, db, polls, since, c.Log) })
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -42,7 +43,7 @@ func (d Deployment) Assign(ctx context.Context, t tenant.ID, a *deployment.Assig
 			}
 		}
 		if v.Lock {
-			if err := tx.lockSet(ctx, t, set, a); err != nil {
+			if err := tx.lockSet(ctx, t, set, a.ModifiedBy, a.ModifiedAt); err != nil {
 				return err
 			}
 		}
@@ -98,16 +99,20 @@ const setComplete = `(EXISTS (SELECT 1 FROM distribution_set_module sm WHERE sm.
 		WHERE sm.set_id = s.id AND mt.min_artifacts > (SELECT count(*) FROM artifact f WHERE f.module_id = m.id)))`
 
 // setFacts reads and locks the set.
-func (tx *Tx) setFacts(ctx context.Context, t tenant.ID, id software.SetID) (f deployment.SetFacts, err error) {
+func (tx *Tx) setFacts(ctx context.Context, t tenant.ID, id software.SetID) (deployment.SetFacts, error) {
+	return setFacts(ctx, tx, t, id, tx.db.lock("s"))
+}
+
+func setFacts(ctx context.Context, q querier, t tenant.ID, id software.SetID, suffix string) (f deployment.SetFacts, err error) {
 	args, tags := []any{int64(t), int64(id)}, ""
 	for _, tag := range deployment.SkipLockTags() {
 		args = append(args, tag)
 		tags += fmt.Sprintf(", $%d", len(args))
 	}
-	err = tx.row(ctx, `SELECT s.id, st.key, st.name, s.valid, s.deleted, s.locked, `+setComplete+`,
+	err = q.row(ctx, `SELECT s.id, st.key, st.name, s.valid, s.deleted, s.locked, `+setComplete+`,
 			EXISTS (SELECT 1 FROM distribution_set_tagging g JOIN distribution_set_tag tag ON tag.id = g.tag_id WHERE g.set_id = s.id AND tag.name IN (`+tags[2:]+`))
 		FROM distribution_set s JOIN distribution_set_type st ON st.id = s.type_id
-		WHERE s.tenant_id = $1 AND s.id = $2`+tx.db.lock("s"), args...).
+		WHERE s.tenant_id = $1 AND s.id = $2`+suffix, args...).
 		Scan(&f.ID, &f.TypeKey, &f.TypeName, &f.Valid, &f.Deleted, &f.Locked, &f.Complete, &f.Unlocked)
 	if none(err) {
 		return f, fault.Missing("DistributionSet", int64(id))
@@ -173,19 +178,19 @@ func scanCandidate(s scanner) (c deployment.Candidate, err error) {
 }
 
 // lockSet locks the set and its modules, where they are not.
-func (tx *Tx) lockSet(ctx context.Context, t tenant.ID, set deployment.SetFacts, a *deployment.Assignment) error {
+func (tx *Tx) lockSet(ctx context.Context, t tenant.ID, set deployment.SetFacts, by string, at time.Time) error {
 	modules, err := tx.affected(ctx, `UPDATE software_module SET locked = TRUE, modified_by = $2, modified_at = $3
-		WHERE id IN (SELECT module_id FROM distribution_set_module WHERE set_id = $1) AND NOT locked`, int64(set.ID), a.ModifiedBy, a.ModifiedAt.UnixMilli())
+		WHERE id IN (SELECT module_id FROM distribution_set_module WHERE set_id = $1) AND NOT locked`, int64(set.ID), by, at.UnixMilli())
 	if err != nil {
 		return err
 	}
 	if !set.Locked {
-		if _, err := tx.exec(ctx, "UPDATE distribution_set SET locked = TRUE, modified_by = $2, modified_at = $3 WHERE id = $1", int64(set.ID), a.ModifiedBy, a.ModifiedAt.UnixMilli()); err != nil {
+		if _, err := tx.exec(ctx, "UPDATE distribution_set SET locked = TRUE, modified_by = $2, modified_at = $3 WHERE id = $1", int64(set.ID), by, at.UnixMilli()); err != nil {
 			return err
 		}
 	}
 	if modules > 0 || !set.Locked {
-		tx.record(event.Event{Tenant: t, Kind: event.SoftwareChanged, Subject: int64(set.ID), Reach: event.NoTarget, At: a.ModifiedAt.UnixMilli()})
+		tx.record(event.Event{Tenant: t, Kind: event.SoftwareChanged, Subject: int64(set.ID), Reach: event.NoTarget, At: at.UnixMilli()})
 	}
 	return nil
 }
@@ -220,31 +225,56 @@ type supersession struct {
 func (tx *Tx) supersede(ctx context.Context, t tenant.ID, targets selection, s supersession) error {
 	// To be canceled, unless it is already; to be closed, in any case.
 	which := "a.target_id IN " + tx.of("$1") + " AND a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)"
-	status, stays, consent := deployment.Canceled, "FALSE", "FALSE"
+	how := ending{quit: s.autoclose, user: s.user, at: s.at, says: deployment.Superseded(s.by, s.autoclose)}
 	if !s.autoclose {
 		which += fmt.Sprintf(" AND a.status <> %d", deployment.Canceling)
+	}
+	_, err := tx.callOff(ctx, t, which, []any{string(targets)}, how)
+	return err
+}
+
+// ending says how actions end that nobody waits for any more.
+type ending struct {
+	quit bool // at once, without telling the device
+	user string
+	at   time.Time
+	says string // to the history
+}
+
+// callOff asks devices to give up the actions a for which the condition holds,
+// or ends them at once, and returns which those were. The caller has locked the
+// targets.
+func (tx *Tx) callOff(ctx context.Context, t tenant.ID, which string, args []any, how ending) ([]changed, error) {
+	status, stays, consent := deployment.Canceled, "FALSE", "FALSE"
+	if !how.quit {
 		status, stays, consent = deployment.Canceling, "TRUE", fmt.Sprintf("(a.status = %d)", deployment.WaitForConfirmation)
 	}
-	at := s.at.UnixMilli()
-	says, err := json.Marshal([]string{deployment.Superseded(s.by, s.autoclose)})
+	at, n := how.at.UnixMilli(), len(args)
+	says, err := json.Marshal([]string{how.says})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	changed, err := all(ctx, tx, scanChanged, fmt.Sprintf(`UPDATE action AS a SET status = %[1]d, newest_entry = %[1]d, active = %[2]s, consent_awaited = %[3]s, revision = revision + 1, entries = entries + 1,
-		modified_by = $2, modified_at = $3 WHERE %[4]s RETURNING id, target_id`, status, stays, consent, which), string(targets), s.user, at)
-	if err != nil || len(changed) == 0 {
-		return err
+	list, err := all(ctx, tx, scanChanged, fmt.Sprintf(`UPDATE action AS a SET status = %[1]d, newest_entry = %[1]d, active = %[2]s, consent_awaited = %[3]s, revision = revision + 1, entries = entries + 1,
+		modified_by = $%[4]d, modified_at = $%[5]d WHERE %[6]s RETURNING id, target_id`, status, stays, consent, n+1, n+2, which), append(slices.Clip(args), how.user, at)...)
+	if err != nil || len(list) == 0 {
+		return nil, err
 	}
-	list, err := json.Marshal(changed)
-	if err != nil {
-		return err
+	if err := tx.enter(ctx, t, list, status, string(says), at); err != nil {
+		return nil, err
 	}
-	if _, err := tx.exec(ctx, fmt.Sprintf("INSERT INTO action_status (tenant_id, action_id, status, occurred_at, reported_at, messages) SELECT $2, c.action, %d, $3, $3, $4 FROM ", status)+
-		tx.db.table("$1", "c", "action bigint")+" ORDER BY c.action", string(list), int64(t), at, string(says)); err != nil {
-		return err
+	tx.recordActions(t, event.ActionChanged, list, at)
+	return list, nil
+}
+
+// enter adds an entry to the history of each action, with the messages as JSON.
+func (tx *Tx) enter(ctx context.Context, t tenant.ID, list []changed, status deployment.Status, says string, at int64) error {
+	ids := make([]int64, len(list))
+	for i := range list {
+		ids[i] = list[i].Action
 	}
-	tx.recordActions(t, event.ActionChanged, changed, at)
-	return nil
+	_, err := tx.exec(ctx, fmt.Sprintf("INSERT INTO action_status (tenant_id, action_id, status, occurred_at, reported_at, messages) SELECT $2, c.id, %d, $3, $3, $4 FROM ", status)+
+		tx.db.ids("$1", "c")+" ORDER BY c.id", idList(ids), int64(t), at, says)
+	return err
 }
 
 // cancelScheduled cancels what rollouts had in store for the targets, without

@@ -6,6 +6,7 @@ import (
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/query"
+	"github.com/otaria/otaria/rollout"
 )
 
 // Where in SQL each listed entity's fields are (spec management-api 3.4). The
@@ -157,7 +158,8 @@ func actionColumns() columns {
 	target := &relation{near: "e.target_id", far: "r.id", from: "target r", tenant: "r.tenant_id"}
 	set := &relation{near: "e.set_id", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
 	kind := &relation{near: "e.set_id", far: "r.id", from: "distribution_set r JOIN distribution_set_type s ON s.id = r.type_id", tenant: "r.tenant_id"}
-	const noName = "CAST(NULL AS TEXT)" // there are no rollouts yet
+	campaign := &relation{near: "e.rollout_id", far: "r.id", from: "rollout r", tenant: "r.tenant_id"}
+	group := &relation{near: "e.rollout_group_id", far: "r.id", from: "rollout_group r", tenant: "r.tenant_id"}
 	return columns{fields: audited(map[string]column{
 		"active":                    {sql: "e.active"},
 		"status":                    {sql: "e.status", codes: deployment.StatusField().Values},
@@ -175,9 +177,9 @@ func actionColumns() columns {
 		"distributionset.type.key":  {sql: "s.key", rel: kind},
 		"distributionset.type.name": {sql: "s.name", rel: kind},
 		"rollout.id":                {sql: "e.rollout_id", null: true},
-		"rollout.name":              {sql: noName, null: true},
+		"rollout.name":              {sql: "r.name", rel: campaign},
 		"rolloutgroup.id":           {sql: "e.rollout_group_id", null: true},
-		"rolloutgroup.name":         {sql: noName, null: true},
+		"rolloutgroup.name":         {sql: "r.name", rel: group},
 	}), orders: map[string]order{
 		"id":              byKey(),
 		"target":          {sql: "e.target_id"},
@@ -197,4 +199,39 @@ func statusColumns() columns {
 		"id":        byKey(),
 		"createdby": {}, // whoever reported: the order of the device and the server tells nothing
 	}}
+}
+
+func rolloutColumns() columns {
+	set := &relation{near: "e.set_id", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
+	kind := &relation{near: "e.set_id", far: "r.id", from: "distribution_set r JOIN distribution_set_type s ON s.id = r.type_id", tenant: "r.tenant_id"}
+	return columns{fields: audited(map[string]column{
+		"name":                      {sql: "e.name"},
+		"description":               {sql: "e.description", null: true},
+		"status":                    {sql: "e.status", codes: rollout.StatusNames()},
+		"distributionset.id":        {sql: "e.set_id"},
+		"distributionset.name":      {sql: "r.name", rel: set},
+		"distributionset.version":   {sql: "r.version", rel: set},
+		"distributionset.type.id":   {sql: "r.type_id", rel: set},
+		"distributionset.type.key":  {sql: "s.key", rel: kind},
+		"distributionset.type.name": {sql: "s.name", rel: kind},
+	}), orders: map[string]order{"id": byKey(), "distributionset": {sql: "e.set_id"}}}
+}
+
+func groupColumns() columns {
+	return columns{fields: audited(map[string]column{
+		"name":        {sql: "e.name"},
+		"description": {sql: "e.description", null: true},
+	}), orders: map[string]order{"id": byKey()}}
+}
+
+func autoAssignmentColumns() columns {
+	set := &relation{near: "e.set_id", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
+	return columns{fields: audited(map[string]column{
+		"name":                    {sql: "e.name"},
+		"status":                  {sql: "e.status", codes: rollout.AutoAssignmentStatusNames()},
+		"actiontype":              {sql: "e.type", codes: []string{"forced", "soft", "timeforced", "download_only"}},
+		"approvaldecidedby":       {sql: "e.approval_by", null: true},
+		"distributionset.name":    {sql: "r.name", rel: set},
+		"distributionset.version": {sql: "r.version", rel: set},
+	}), orders: map[string]order{"id": byKey(), "distributionset": {sql: "e.set_id"}}}
 }

@@ -20,14 +20,16 @@ import (
 // namedActionRow are the columns of an action as people read it. The tables are
 // joined from the left, so that a page reads their rows for its own rows alone.
 const (
-	namedActionRow  = actionRow + ", t.name, s.name, s.version"
-	namedActionFrom = "action e LEFT JOIN target t ON t.id = e.target_id LEFT JOIN distribution_set s ON s.id = e.set_id"
+	namedActionRow  = actionRow + ", t.name, s.name, s.version, ro.name"
+	namedActionFrom = "action e LEFT JOIN target t ON t.id = e.target_id LEFT JOIN distribution_set s ON s.id = e.set_id LEFT JOIN rollout ro ON ro.id = e.rollout_id"
 )
 
 func scanNamedAction(r scanner) (a deployment.Action, err error) {
 	dest, finish := actionDest(&a)
-	err = r.Scan(append(dest, &a.TargetName, &a.SetName, &a.SetVersion)...)
+	var campaign sql.NullString
+	err = r.Scan(append(dest, &a.TargetName, &a.SetName, &a.SetVersion, &campaign)...)
 	finish()
+	a.RolloutName = campaign.String
 	return a, err
 }
 

@@ -19,6 +19,10 @@ type dialect struct {
 	// SQLite has one writer and needs none.
 	forUpdate string
 
+	// forShare ends a SELECT whose rows must stay as they are until the
+	// transaction ends.
+	forShare string
+
 	// lock ends a SELECT, too, and locks the rows of these aliases only, in this
 	// order. It leaves room for others to refer to them meanwhile.
 	lock func(aliases ...string) string

@@ -15,6 +15,7 @@ func postgresDialect() dialect {
 		driver:     "pgx",
 		migrations: migrationsFor("postgres"),
 		forUpdate:  " FOR UPDATE",
+		forShare:   " FOR SHARE",
 		lock:       postgresLock,
 		table:      postgresTable,
 		ids:        postgresIDs,

@@ -16,6 +16,7 @@ import (
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/identity"
+	"github.com/otaria/otaria/rollout"
 	"github.com/otaria/otaria/software"
 	"github.com/otaria/otaria/tenant"
 )
@@ -27,6 +28,7 @@ type API struct {
 	Software   *software.Service
 	Fleet      *fleet.Service
 	Deployment *deployment.Service
+	Rollout    *rollout.Service
 	Log        *slog.Logger
 
 	// MaxUpload is the largest file that a multipart form may bring, in bytes; 0:

@@ -1,0 +1,467 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/otaria/otaria/deployment"
+	"github.com/otaria/otaria/event"
+	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/lease"
+	"github.com/otaria/otaria/rollout"
+	"github.com/otaria/otaria/tenant"
+)
+
+// Busy implements rollout.StepStore.
+func (s Rollouts) Busy(ctx context.Context) (list []rollout.Busy, err error) {
+	err = s.DB.view(ctx, func(q querier) error {
+		list, err = all(ctx, q, func(r scanner) (b rollout.Busy, err error) {
+			err = r.Scan(&b.Tenant, &b.ID)
+			return b, err
+		}, "SELECT e.tenant_id, e.id FROM rollout e WHERE e.status IN (0, 1, 3, 5, 7, 11) ORDER BY e.id")
+		return err
+	})
+	return list, err
+}
+
+// NoteWaiting implements rollout.StepStore.
+func (s Rollouts) NoteWaiting(ctx context.Context, t tenant.ID, id rollout.ID, why string) error {
+	return s.DB.update(ctx, func(tx *Tx) error {
+		_, err := tx.exec(ctx, "UPDATE rollout SET waiting = $3 WHERE tenant_id = $1 AND id = $2 AND waiting <> $3", t, int64(id), why)
+		return err
+	})
+}
+
+// errChosenTooLate undoes a step whose targets were chosen for a state that the
+// rollout has left since.
+var errChosenTooLate = errors.New("the rollout went on meanwhile")
+
+// Advance implements rollout.StepStore.
+func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance) (more bool, err error) {
+	chosen, err := s.choose(ctx, t, id, a)
+	if err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return false, nil
+		}
+		return false, err
+	}
+	turn := *a.Turn
+	err = s.DB.update(ctx, func(tx *Tx) error {
+		turn = *a.Turn
+		more = false
+		if err := tx.proveLease(ctx, a.Held); err != nil {
+			return err
+		}
+		run, err := tx.loadRun(ctx, t, id)
+		if err != nil {
+			return err
+		}
+		run.Now, run.Approval, run.MaxGroups = a.Now, a.Approval, a.MaxGroups
+		if err := tx.prepare(ctx, t, run); err != nil {
+			return err
+		}
+		before := clone(run)
+		step, again := run.Next(&turn)
+		more = again
+		for step.Work != rollout.NoWork {
+			o, err := tx.work(ctx, t, run, step, a, chosen)
+			if err != nil {
+				return err
+			}
+			if step.Work == rollout.Remove {
+				more = false
+				return nil
+			}
+			step, more = run.Done(step, o, &turn)
+		}
+		return tx.saveRun(ctx, t, before, run)
+	})
+	switch {
+	case errors.Is(err, errChosenTooLate):
+		return true, nil
+	case fault.Is(err, fault.NotFound):
+		return false, nil // deleted meanwhile
+	case err != nil:
+		return false, err
+	}
+	*a.Turn = turn
+	return more, nil
+}
+
+// prepare reads what the rules ask for besides the states.
+func (tx *Tx) prepare(ctx context.Context, t tenant.ID, run *rollout.Run) error {
+	switch run.Rollout.Status {
+	case rollout.Running:
+		return tx.tally(ctx, t, run)
+	case rollout.Deleting:
+		var err error
+		run.HasActions, err = exists(ctx, tx, fmt.Sprintf("rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.rollout_id = $1 AND (a.status <> %d OR a.active)", deployment.Scheduled), int64(run.Rollout.ID))
+		return err
+	default:
+	}
+	return nil
+}
+
+// choice is the targets that a step is to take, found before its transaction:
+// looking at a million targets must not keep others from writing.
+type choice struct {
+	work   rollout.Work
+	group  rollout.GroupID
+	cursor int64
+	limit  int64
+	ids    []int64
+}
+
+func (s Rollouts) choose(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance) (*choice, error) {
+	var run *rollout.Run
+	err := s.DB.view(ctx, func(q querier) error {
+		r, err := readRollout(ctx, q, t, id, "")
+		if err != nil {
+			return err
+		}
+		run = &rollout.Run{Rollout: *r, Now: a.Now, Approval: a.Approval, MaxGroups: a.MaxGroups}
+		if !run.Chooses() {
+			return nil
+		}
+		run.Groups, err = all(ctx, q, scanGroup, "SELECT "+groupRow+" FROM rollout_group e WHERE e.tenant_id = $1 AND e.rollout_id = $2 ORDER BY e.id", t, int64(id))
+		return err
+	})
+	if err != nil || !run.Chooses() || len(run.Groups) == 0 {
+		return nil, err
+	}
+	turn := *a.Turn
+	step, _ := run.Next(&turn)
+	if step.Work != rollout.Fill && step.Work != rollout.Grow {
+		return nil, nil
+	}
+	c, err := a.Cohort(run, step)
+	if err != nil {
+		return nil, err
+	}
+	ids, err := s.Cohort(ctx, t, c)
+	return &choice{step.Work, step.Group.ID, step.Group.Cursor, step.Limit, ids}, err
+}
+
+// work carries a step out.
+func (tx *Tx) work(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance, chosen *choice) (rollout.Outcome, error) {
+	switch step.Work {
+	case rollout.Fill, rollout.Grow:
+		if chosen == nil || chosen.work != step.Work || chosen.group != step.Group.ID || chosen.cursor != step.Group.Cursor || chosen.limit != step.Limit {
+			return rollout.Outcome{}, errChosenTooLate
+		}
+		if step.Work == rollout.Grow {
+			return tx.growGroup(ctx, t, run, step, a, chosen.ids)
+		}
+		return tx.fillGroup(ctx, run, step, chosen.ids)
+	case rollout.Schedule:
+		return tx.scheduleGroup(ctx, t, run, step, a)
+	case rollout.Launch:
+		return tx.launchGroup(ctx, t, run, step, a)
+	case rollout.DropScheduled:
+		return tx.dropScheduled(ctx, t, run, step)
+	case rollout.CancelActive:
+		return tx.endActive(ctx, t, run, step, "Canceled, because rollout "+strconv.Quote(run.Rollout.Name)+" was stopped.")
+	case rollout.QuitActive:
+		return tx.endActive(ctx, t, run, step, "Ended, because rollout "+strconv.Quote(run.Rollout.Name)+" was deleted; the device is not told.")
+	case rollout.Remove:
+		if _, err := tx.exec(ctx, "DELETE FROM rollout WHERE id = $1", int64(run.Rollout.ID)); err != nil {
+			return rollout.Outcome{}, err
+		}
+		tx.record(event.Event{Tenant: t, Kind: event.RolloutDeleted, Subject: int64(run.Rollout.ID), Reach: event.NoTarget, At: run.Now.UnixMilli()})
+	case rollout.NoWork:
+	}
+	return rollout.Outcome{}, nil
+}
+
+// fillGroup makes targets members of a group. Some may be gone since they were
+// chosen.
+func (tx *Tx) fillGroup(ctx context.Context, run *rollout.Run, step rollout.Step, ids []int64) (o rollout.Outcome, err error) {
+	o.Cursor = step.Group.Cursor
+	if len(ids) == 0 {
+		return o, nil
+	}
+	o.N, err = tx.affected(ctx, "INSERT INTO rollout_member (target_id, rollout_id, group_id) SELECT t.id, $2, $3 FROM "+tx.db.ids("$1", "i")+
+		" CROSS JOIN target t WHERE t.id = i.id ORDER BY t.id ON CONFLICT DO NOTHING", idList(ids), int64(run.Rollout.ID), int64(step.Group.ID))
+	o.More, o.Cursor = int64(len(ids)) == step.Limit, ids[len(ids)-1]
+	return o, err
+}
+
+// scheduleGroup makes the actions of a part of a group's members.
+func (tx *Tx) scheduleGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance) (o rollout.Outcome, err error) {
+	o.Cursor = step.Group.Cursor
+	ids, err := all(ctx, tx, scalar[int64], "SELECT m.target_id FROM rollout_member m WHERE m.group_id = $1 AND m.target_id > $2 ORDER BY m.target_id LIMIT $3", int64(step.Group.ID), step.Group.Cursor, step.Limit)
+	if err != nil || len(ids) == 0 {
+		return o, err
+	}
+	o.N, o.More, o.Cursor = int64(len(ids)), int64(len(ids)) == step.Limit, ids[len(ids)-1]
+	return o, tx.makeScheduled(ctx, t, run, step.Group, a, ids, run.Rollout.StartedBy)
+}
+
+// growGroup makes actions for targets that came to match.
+func (tx *Tx) growGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance, ids []int64) (o rollout.Outcome, err error) {
+	if len(ids) == 0 {
+		return o, nil
+	}
+	there, err := all(ctx, tx, scalar[int64], "SELECT t.id FROM target t WHERE t.id IN "+tx.of("$1")+" ORDER BY t.id"+tx.db.lock("t"), idList(ids))
+	if err != nil || len(there) == 0 {
+		return o, err
+	}
+	o.N, o.More = int64(len(there)), int64(len(ids)) == step.Limit
+	return o, tx.makeScheduled(ctx, t, run, step.Group, a, there, run.Rollout.CreatedBy)
+}
+
+// makeScheduled makes a scheduled action of the group for each target. What other
+// rollouts had in store for them is canceled (update-domain 4.4).
+func (tx *Tx) makeScheduled(ctx context.Context, t tenant.ID, run *rollout.Run, g *rollout.Group, a rollout.Advance, ids []int64, by string) error {
+	targets := selection(idList(ids))
+	if err := tx.makeRoom(ctx, t, targets, a); err != nil {
+		return err
+	}
+	if err := tx.cancelScheduled(ctx, t, targets, by, a.Now); err != nil {
+		return err
+	}
+	r := &run.Rollout
+	n, err := tx.affected(ctx, fmt.Sprintf(`INSERT INTO action (tenant_id, target_id, set_id, status, active, type, forced_at, weight, rollout_id, rollout_group_id, initiated_by, created_by, created_at, modified_by, modified_at)
+		SELECT $2, t.id, $3, %d, FALSE, $4, $5, $6, $7, $8, $9, $9, $10, $9, $10 FROM `, deployment.Scheduled)+tx.db.ids("$1", "i")+" CROSS JOIN target t WHERE t.id = i.id ORDER BY t.id",
+		string(targets), int64(t), int64(r.Set), int(r.Type), milli(r.ForcedAt), r.Weight, int64(r.ID), int64(g.ID), by, a.Now.UnixMilli())
+	if err != nil {
+		return err
+	}
+	tx.record(event.Event{Tenant: t, Kind: event.ActionsScheduled, Subject: int64(r.ID), Reach: event.NoTarget, At: a.Now.UnixMilli(), Data: fmt.Sprintf(`{"group":%d,"actions":%d}`, g.ID, n)})
+	return nil
+}
+
+// makeRoom removes the oldest actions of targets that have as many as they may,
+// or says which target that is where nothing may be removed.
+func (tx *Tx) makeRoom(ctx context.Context, t tenant.ID, targets selection, a rollout.Advance) error {
+	most := a.Policy.MaxActions
+	if most <= 0 {
+		return nil
+	}
+	full, err := all(ctx, tx, func(s scanner) (p deployment.Purge, err error) {
+		err = s.Scan(&p.Target, &p.N)
+		return p, err
+	}, "SELECT a.target_id, count(*) FROM "+tx.db.ids("$1", "i")+" JOIN action a ON a.target_id = i.id GROUP BY a.target_id HAVING count(*) >= $2", string(targets), most)
+	if err != nil {
+		return err
+	}
+	for _, p := range full {
+		spare := a.Policy.Spare()
+		if spare == 0 {
+			var name string
+			if err := tx.row(ctx, "SELECT controller_id FROM target WHERE id = $1", int64(p.Target)).Scan(&name); err != nil {
+				return err
+			}
+			return fault.New(fault.Quota, "Target %q has %d actions, which is the maximum: delete some of its history, or set action.cleanup.onQuotaHit.percent.", name, p.N)
+		}
+		p.N += spare - most
+		if err := tx.purgeActions(ctx, t, p, a.Now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waiting is a scheduled action about to start.
+type waiting struct {
+	changed
+	same    bool // its target has the set already, or is to have it
+	confirm *fleet.AutoConfirm
+}
+
+// launchGroup starts some of a group's scheduled actions (update-domain 2.1).
+func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance) (o rollout.Outcome, err error) {
+	r, group := &run.Rollout, int64(step.Group.ID)
+	ids, err := all(ctx, tx, scalar[int64], fmt.Sprintf(`SELECT t.id FROM target t WHERE t.id IN
+		(SELECT a.target_id FROM action a WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.id LIMIT $2) ORDER BY t.id`, deployment.Scheduled)+tx.db.lock("t"), group, step.Limit)
+	if err != nil || len(ids) == 0 {
+		return o, err
+	}
+	o.More = int64(len(ids)) == step.Limit
+	// Again, now that the targets are locked: an assignment may have come in between.
+	list, err := all(ctx, tx, scanWaiting, fmt.Sprintf(`SELECT a.id, a.target_id, COALESCE(t.assigned_set = $3, FALSE), ac.initiator, ac.remark, ac.activated_by, ac.activated_at
+		FROM `+tx.db.ids("$1", "i")+` CROSS JOIN target t JOIN action a ON a.target_id = t.id LEFT JOIN auto_confirm ac ON ac.target_id = t.id
+		WHERE t.id = i.id AND a.rollout_group_id = $2 AND a.status = %d AND NOT a.active ORDER BY a.id`, deployment.Scheduled), idList(ids), group, int64(r.Set))
+	if err != nil {
+		return o, err
+	}
+	o.N = int64(len(list))
+	by := r.StartedBy
+	if r.Status != rollout.Starting {
+		by = "system"
+	}
+	classes := map[string][]changed{}
+	openings := map[string]opening{}
+	var start []int64
+	for _, w := range list {
+		open := openingOf(run, step.Group, w, a)
+		classes[open.says] = append(classes[open.says], w.changed)
+		openings[open.says] = open
+		if !w.same {
+			start = append(start, w.Target)
+		}
+	}
+	if len(start) > 0 {
+		targets := selection(idList(start))
+		if err := tx.supersede(ctx, t, targets, supersession{by: r.Set, autoclose: a.Policy.Autoclose, user: by, at: a.Now}); err != nil {
+			return o, err
+		}
+		if _, err := tx.exec(ctx, fmt.Sprintf("UPDATE target SET status = %d, assigned_set = $2, modified_by = $3, modified_at = $4 WHERE id IN ", fleet.StatusPending)+tx.of("$1"),
+			string(targets), int64(r.Set), by, a.Now.UnixMilli()); err != nil {
+			return o, err
+		}
+	}
+	for says, class := range classes {
+		if err := tx.open(ctx, t, class, openings[says], by, a.Now); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+func scanWaiting(s scanner) (w waiting, err error) {
+	var initiator, remark, activatedBy sql.NullString
+	var activatedAt sql.NullInt64
+	err = s.Scan(&w.Action, &w.Target, &w.same, &initiator, &remark, &activatedBy, &activatedAt)
+	if activatedAt.Valid {
+		w.confirm = &fleet.AutoConfirm{Initiator: initiator.String, Remark: remark.String, ActivatedBy: activatedBy.String, ActivatedAt: time.UnixMilli(activatedAt.Int64)}
+	}
+	return w, err
+}
+
+// opening is how an action starts.
+type opening struct {
+	status, entry deployment.Status
+	says          string // messages as JSON
+}
+
+func openingOf(run *rollout.Run, g *rollout.Group, w waiting, a rollout.Advance) opening {
+	r := &run.Rollout
+	var o opening
+	says := make([]string, 0, 2)
+	if w.same {
+		o.status, o.entry = deployment.Finished, deployment.Running
+		says = append(says, deployment.ServerPrefix+"The distribution set is assigned already: nothing is left to do.")
+	} else {
+		consent := deployment.ConsentGiven
+		if g.Consent {
+			consent = deployment.ConsentAsked
+		}
+		var second string
+		o.status, o.entry, second = deployment.Opening(a.Policy.Flow, consent, w.confirm)
+		says = append(says, fmt.Sprintf("Initiated by group '%s' of rollout '%s' [Rollout %d]", g.Name, r.Name, r.ID))
+		if second != "" {
+			says = append(says, second)
+		}
+	}
+	text, _ := json.Marshal(says) // texts always can be
+	o.says = string(text)
+	return o
+}
+
+// open starts actions that start alike.
+func (tx *Tx) open(ctx context.Context, t tenant.ID, list []changed, o opening, by string, at time.Time) error {
+	ids := make([]int64, len(list))
+	for i := range list {
+		ids[i] = list[i].Action
+	}
+	if _, err := tx.exec(ctx, fmt.Sprintf("UPDATE action SET status = %d, active = %t, newest_entry = %d, entries = entries + 1, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE id IN ",
+		o.status, o.status != deployment.Finished, o.entry)+tx.of("$1"), idList(ids), by, at.UnixMilli()); err != nil {
+		return err
+	}
+	if err := tx.enter(ctx, t, list, o.entry, o.says, at.UnixMilli()); err != nil {
+		return err
+	}
+	tx.recordActions(t, event.ActionAssigned, list, at.UnixMilli())
+	return nil
+}
+
+// dropScheduled removes actions that were not started.
+func (tx *Tx) dropScheduled(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step) (o rollout.Outcome, err error) {
+	o.N, err = tx.affected(ctx, fmt.Sprintf(`DELETE FROM action WHERE id IN
+		(SELECT a.id FROM rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.rollout_id = $1 AND a.status = %d AND NOT a.active LIMIT $2)`, deployment.Scheduled), int64(run.Rollout.ID), step.Limit)
+	o.More = o.N == step.Limit
+	if o.N > 0 {
+		tx.record(event.Event{Tenant: t, Kind: event.ActionsDropped, Subject: int64(run.Rollout.ID), Reach: event.NoTarget, At: run.Now.UnixMilli(), Data: fmt.Sprintf(`{"actions":%d}`, o.N)})
+	}
+	return o, err
+}
+
+// endActive asks devices to give up some of the rollout's actions, or ends them
+// at once when the rollout is deleted (update-domain 2.10).
+func (tx *Tx) endActive(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, says string) (o rollout.Outcome, err error) {
+	quit := step.Work == rollout.QuitActive
+	which := "a.active"
+	if !quit {
+		which += fmt.Sprintf(" AND a.status <> %d", deployment.Canceling)
+	}
+	ids, err := all(ctx, tx, scalar[int64], `SELECT t.id FROM target t WHERE t.id IN
+		(SELECT a.target_id FROM rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.rollout_id = $1 AND `+which+` ORDER BY a.id LIMIT $2) ORDER BY t.id`+tx.db.lock("t"), int64(run.Rollout.ID), step.Limit)
+	if err != nil || len(ids) == 0 {
+		return o, err
+	}
+	o.N, o.More = int64(len(ids)), int64(len(ids)) == step.Limit
+	list, err := tx.callOff(ctx, t, "a.target_id IN "+tx.of("$1")+" AND a.rollout_id = $2 AND "+which, []any{idList(ids), int64(run.Rollout.ID)},
+		ending{quit: quit, user: run.Rollout.ModifiedBy, at: run.Now, says: deployment.ServerPrefix + says})
+	if err != nil || !quit {
+		return o, err
+	}
+	return o, tx.rollBack(ctx, list)
+}
+
+// rollBack gives targets, whose action was ended, what they hold without it
+// (update-domain 2.5, after cancel).
+func (tx *Tx) rollBack(ctx context.Context, list []changed) error {
+	ids := make([]int64, len(list))
+	for i := range list {
+		ids[i] = list[i].Target
+	}
+	const left = "SELECT a.set_id FROM action a WHERE a.target_id = target.id AND a.active ORDER BY a.id LIMIT 1"
+	_, err := tx.exec(ctx, fmt.Sprintf(`UPDATE target SET assigned_set = COALESCE((`+left+`), installed_set),
+		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target.id AND a.active) THEN status ELSE %d END WHERE id IN `, fleet.StatusInSync)+tx.of("$1"), idList(ids))
+	return err
+}
+
+// TakeLease implements lease.Store.
+func (s Rollouts) TakeLease(ctx context.Context, name string, holder int64, now, until time.Time) (*lease.Held, error) {
+	var fence int64
+	err := s.DB.update(ctx, func(tx *Tx) error {
+		return tx.row(ctx, `INSERT INTO lease (name, holder, fence, ends_at) VALUES ($1, $2, 1, $4)
+			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, ends_at = excluded.ends_at, fence = CASE WHEN lease.holder = excluded.holder THEN lease.fence ELSE lease.fence + 1 END
+			WHERE lease.holder = excluded.holder OR lease.ends_at <= $3 RETURNING fence`, name, holder, now.UnixMilli(), until.UnixMilli()).Scan(&fence)
+	})
+	if none(err) {
+		return nil, nil //nolint:nilnil // another process has it, which is no error
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &lease.Held{Name: name, Holder: holder, Fence: fence}, nil
+}
+
+// ReleaseLease implements lease.Store.
+func (s Rollouts) ReleaseLease(ctx context.Context, h lease.Held) error {
+	return s.DB.update(ctx, func(tx *Tx) error {
+		_, err := tx.exec(ctx, "UPDATE lease SET ends_at = 0 WHERE name = $1 AND holder = $2 AND fence = $3", h.Name, h.Holder, h.Fence)
+		return err
+	})
+}
+
+// proveLease makes sure that nobody took the lease, until the transaction ends.
+func (tx *Tx) proveLease(ctx context.Context, h *lease.Held) error {
+	if h == nil || h.Fence == 0 {
+		return nil
+	}
+	var one int
+	err := tx.row(ctx, "SELECT 1 FROM lease WHERE name = $1 AND holder = $2 AND fence = $3"+tx.db.forShare, h.Name, h.Holder, h.Fence).Scan(&one)
+	if none(err) {
+		return lease.ErrLost
+	}
+	return err
+}
