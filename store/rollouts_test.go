@@ -1,0 +1,419 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/otaria/otaria/deployment"
+	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/lease"
+	"github.com/otaria/otaria/query"
+	"github.com/otaria/otaria/rollout"
+	"github.com/otaria/otaria/tenant"
+)
+
+// campaigns are rollouts in a world, brought forward tick by tick.
+type campaigns struct {
+	*world
+	rollouts *rollout.Service
+	turns    map[rollout.ID]*rollout.Turn
+}
+
+func newCampaigns(w *world) *campaigns {
+	now := func() time.Time { return w.now }
+	quotas := tenant.DefaultQuotas()
+	return &campaigns{
+		world:    w,
+		rollouts: &rollout.Service{Store: Rollouts{w.db}, Tenants: w, Quotas: quotas, Now: now, Log: slog.New(slog.DiscardHandler)},
+		turns:    map[rollout.ID]*rollout.Turn{},
+	}
+}
+
+// fleet makes n targets, called name01 and so on.
+func (c *campaigns) fleet(tb testing.TB, name string, n int) {
+	tb.Helper()
+	for i := range n {
+		c.target(tb, fleet.ControllerID(fmt.Sprintf("%s%02d", name, i+1)))
+	}
+}
+
+// create makes a rollout over all targets.
+func (c *campaigns) create(tb testing.TB, p rollout.Plan) *rollout.Rollout {
+	tb.Helper()
+	if p.Filter == nil {
+		all := "name==*"
+		p.Filter = &all
+	}
+	r, err := c.rollouts.Create(c.ctx, p)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+// tick gives a rollout one turn of the engine.
+func (c *campaigns) tick(tb testing.TB, id rollout.ID) {
+	tb.Helper()
+	turn := c.turns[id]
+	if turn == nil {
+		turn = &rollout.Turn{}
+		c.turns[id] = turn
+	}
+	turn.Judged = false
+	for {
+		more, err := c.advance(id, turn)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if !more {
+			return
+		}
+	}
+}
+
+func (c *campaigns) advance(id rollout.ID, turn *rollout.Turn) (bool, error) {
+	return Rollouts{c.db}.Advance(context.WithoutCancel(c.ctx), c.tenant, id, rollout.Advance{
+		Turn: turn, Policy: deployment.PolicyOf(&c.settings, c.rollouts.Quotas), Approval: c.settings.RolloutApproval,
+		MaxGroups: c.rollouts.Quotas.GroupsPerRollout, Moment: query.Moment{Now: c.now.UnixMilli()}, Now: c.now,
+	})
+}
+
+// shows is the rollout's state with its groups': status, targets, and how their
+// actions are doing.
+func (c *campaigns) shows(tb testing.TB, id rollout.ID) string {
+	tb.Helper()
+	r, err := c.rollouts.Rollout(c.ctx, id)
+	if fault.Is(err, fault.NotFound) {
+		return "gone"
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	groups, _, err := c.rollouts.Groups(c.ctx, id, query.List{Limit: 500})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	progress, err := c.rollouts.GroupProgress(c.ctx, r, groups)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	slices.SortFunc(groups, func(a, b rollout.Group) int { return int(a.ID - b.ID) })
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %d", r.Status, r.Total)
+	for _, g := range groups {
+		p := progress[g.ID]
+		fmt.Fprintf(&b, " | %s %d", g.Status, g.Total)
+		for _, part := range []struct {
+			name string
+			n    int64
+		}{{"scheduled", p.Scheduled}, {"running", p.Running}, {"finished", p.Finished}, {"error", p.Error}, {"cancelled", p.Cancelled}} {
+			if part.n > 0 {
+				fmt.Fprintf(&b, " %d %s", part.n, part.name)
+			}
+		}
+	}
+	return b.String()
+}
+
+func (c *campaigns) expect(tb testing.TB, id rollout.ID, want string) {
+	tb.Helper()
+	if got := c.shows(tb, id); got != want {
+		tb.Errorf("the rollout is\n%s, want\n%s", got, want)
+	}
+}
+
+// report closes the newest active action of a target.
+func (c *campaigns) report(tb testing.TB, name fleet.ControllerID, ok bool) {
+	tb.Helper()
+	list, _, err := c.service.TargetActions(c.ctx, name, query.List{Limit: 50})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	outcome := deployment.OutcomeSuccess
+	if !ok {
+		outcome = deployment.OutcomeFailure
+	}
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Active {
+			if err := c.service.Report(c.ctx, name, list[i].ID, deployment.Report{Execution: deployment.ExecClosed, Outcome: outcome, At: c.now}); err != nil {
+				tb.Fatal(err)
+			}
+			return
+		}
+	}
+	tb.Fatalf("%s has no active action", name)
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestRolloutRuns(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.fleet(t, "t", 7)
+		set := w.set(t, "app")
+		r := c.create(t, rollout.Plan{Name: "r", Set: set, Amount: ptr(3)})
+		c.expect(t, r.ID, "creating 7 | creating 0 | creating 0 | creating 0")
+		c.fleet(t, "late", 1) // takes no part any more: it is younger
+		w.exec(t, "UPDATE target SET created_at = $1 WHERE controller_id = 'late01'", w.now.UnixMilli()+1)
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "ready 7 | ready 2 | ready 2 | ready 3")
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "ready 7 | ready 2 | ready 2 | ready 3")
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.expect(t, r.ID, "starting 7 | ready 2 | ready 2 | ready 3")
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "running 7 | running 2 2 running | scheduled 2 2 scheduled | scheduled 3 3 scheduled")
+		if got := w.holds(t, "t01"); got != fmt.Sprintf("pending assigned %d installed 0", set) {
+			t.Error(got)
+		}
+		c.tick(t, r.ID)
+		c.report(t, "t01", true) // half of the group: enough
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "running 7 | running 2 1 running 1 finished | running 2 2 running | scheduled 3 3 scheduled")
+		c.report(t, "t02", false)
+		c.report(t, "t03", false)
+		c.report(t, "t04", false) // all of the second
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "paused 7 | finished 2 1 finished 1 error | error 2 2 error | scheduled 3 3 scheduled")
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "paused 7 | finished 2 1 finished 1 error | error 2 2 error | scheduled 3 3 scheduled")
+		must(t, c.rollouts.Resume(w.ctx, r.ID))
+		c.expect(t, r.ID, "running 7 | finished 2 1 finished 1 error | error 2 2 error | running 3 3 running")
+		for _, name := range []fleet.ControllerID{"t05", "t06", "t07"} {
+			c.report(t, name, true)
+		}
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "finished 7 | finished 2 1 finished 1 error | error 2 2 error | finished 3 3 finished")
+
+		again, err := c.rollouts.Retry(w.ctx, r.ID)
+		must(t, err)
+		c.tick(t, again.ID)
+		c.expect(t, again.ID, "ready 3 | ready 3")
+		must(t, c.rollouts.Start(w.ctx, again.ID))
+		c.tick(t, again.ID)
+		c.expect(t, again.ID, "running 3 | running 3 3 running")
+	})
+}
+
+func TestRolloutStops(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.fleet(t, "t", 4)
+		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
+		c.tick(t, r.ID)
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		c.report(t, "t01", true)
+		must(t, c.rollouts.Stop(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "stopped 4 | finished 2 1 running 1 finished | finished 2")
+		if err := c.rollouts.Stop(w.ctx, r.ID); !fault.Is(err, fault.RolloutState) {
+			t.Errorf("stopping twice: %v", err)
+		}
+		must(t, c.rollouts.Delete(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "deleted 4 | finished 2 1 finished 1 cancelled | finished 2")
+		if got := w.holds(t, "t02"); got != "in_sync assigned 0 installed 0" {
+			t.Error(got)
+		}
+
+		unborn := c.create(t, rollout.Plan{Name: "unborn", Set: r.Set, Amount: ptr(2)})
+		c.tick(t, unborn.ID)
+		must(t, c.rollouts.Start(w.ctx, unborn.ID))
+		must(t, c.rollouts.Delete(w.ctx, unborn.ID))
+		c.tick(t, unborn.ID)
+		c.expect(t, unborn.ID, "gone")
+	})
+}
+
+// A newer rollout takes what an older one has not reached.
+func TestRolloutTakesOver(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.fleet(t, "t", 4)
+		one, two := w.set(t, "one"), w.set(t, "two")
+		older := c.create(t, rollout.Plan{Name: "older", Set: one, Amount: ptr(2)})
+		newer := c.create(t, rollout.Plan{Name: "newer", Set: two, Amount: ptr(1)})
+		for _, r := range []*rollout.Rollout{older, newer} {
+			c.tick(t, r.ID)
+			must(t, c.rollouts.Start(w.ctx, r.ID))
+			c.tick(t, r.ID)
+		}
+		c.expect(t, older.ID, "running 4 | running 2 2 running | scheduled 2 2 cancelled")
+		c.expect(t, newer.ID, "running 4 | running 4 4 running")
+		list, _, err := c.service.TargetActions(w.ctx, "t01", query.List{Limit: 5, Sort: []query.Order{{Field: "id"}}})
+		must(t, err)
+		var got []string
+		for _, a := range list {
+			got = append(got, fmt.Sprintf("%s %s %t", a.RolloutName, a.Status, a.Active))
+		}
+		if diff := cmp.Diff([]string{"older canceling true", "newer running true"}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestRolloutFinishesWhatIsThere(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.fleet(t, "t", 2)
+		set := w.set(t, "app")
+		_, err := w.service.AssignSet(w.ctx, set, []deployment.Order{{Target: "t01", Weight: 1000}}, false)
+		must(t, err)
+		r := c.create(t, rollout.Plan{Name: "r", Set: set})
+		c.tick(t, r.ID)
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "running 2 | running 2 1 running 1 finished")
+	})
+}
+
+func TestRolloutPausesAfterSuccess(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.fleet(t, "t", 3)
+		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(3), Conditions: rollout.Conditions{
+			Success: &rollout.Condition{Expression: ptr("100")}, SuccessAction: &rollout.OnSuccess{Action: rollout.PauseAfterSuccess},
+		}})
+		c.tick(t, r.ID)
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		c.report(t, "t01", true)
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "paused 3 | finished 1 1 finished | scheduled 1 1 scheduled | scheduled 1 1 scheduled")
+		must(t, c.rollouts.Resume(w.ctx, r.ID))
+		c.expect(t, r.ID, "running 3 | finished 1 1 finished | running 1 1 running | scheduled 1 1 scheduled")
+		must(t, c.rollouts.TriggerNextGroup(w.ctx, r.ID))
+		c.expect(t, r.ID, "running 3 | finished 1 1 finished | running 1 1 running | running 1 1 running")
+		if err := c.rollouts.TriggerNextGroup(w.ctx, r.ID); !fault.Is(err, fault.RolloutState) {
+			t.Errorf("no group is left: %v", err)
+		}
+	})
+}
+
+func TestRolloutGrows(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.fleet(t, "t", 2)
+		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Dynamic: true})
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "ready 2 | ready 2 | ready 0")
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "running 2 | running 2 2 running | scheduled 0")
+		c.fleet(t, "new", 5)
+		for range 5 { // fill, create, fill, create, fill
+			c.tick(t, r.ID)
+		}
+		c.expect(t, r.ID, "running 7 | running 2 2 running | scheduled 2 2 scheduled | scheduled 2 2 scheduled | scheduled 1 1 scheduled")
+		c.report(t, "t01", true)
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "running 7 | running 2 1 running 1 finished | running 2 2 running | scheduled 2 2 scheduled | scheduled 1 1 scheduled")
+		c.report(t, "t02", true)
+		for _, name := range []fleet.ControllerID{"new01", "new02"} {
+			c.report(t, name, true)
+		}
+		c.tick(t, r.ID)
+		c.tick(t, r.ID)
+		c.report(t, "new03", true)
+		c.report(t, "new04", true)
+		c.tick(t, r.ID)
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "running 7 | finished 2 2 finished | finished 2 2 finished | finished 2 2 finished | running 1 1 running")
+		c.turns[r.ID].Full = false
+		c.fleet(t, "more", 1)
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "running 8 | finished 2 2 finished | finished 2 2 finished | finished 2 2 finished | running 2 2 running")
+	})
+}
+
+func TestRolloutApproval(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		w.settings.RolloutApproval = true
+		c.fleet(t, "t", 1)
+		set := w.set(t, "app")
+		start := w.now
+		r := c.create(t, rollout.Plan{Name: "r", Set: set, StartAt: &start})
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "waiting_for_approval 1 | ready 1")
+		must(t, c.rollouts.Approve(w.ctx, r.ID, ptr("go")))
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "starting 1 | ready 1")
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "running 1 | running 1 1 running")
+		denied := c.create(t, rollout.Plan{Name: "denied", Set: set})
+		c.tick(t, denied.ID)
+		must(t, c.rollouts.Deny(w.ctx, denied.ID, nil))
+		c.expect(t, denied.ID, "approval_denied 1 | ready 1")
+		mine := c.create(t, rollout.Plan{Name: "mine", Set: set, NeedsNoApproval: true})
+		c.tick(t, mine.ID)
+		c.expect(t, mine.ID, "ready 1 | ready 1")
+	})
+}
+
+// A step of a process whose lease another one took changes nothing.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.fleet(t, "t", 1)
+		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app")})
+		keeper := func(holder int64) *lease.Keeper {
+			return &lease.Keeper{Store: Rollouts{w.db}, Holder: holder, For: 10 * time.Second, Now: func() time.Time { return w.now }}
+		}
+		one, two := keeper(1), keeper(2)
+		first, err := one.Hold(w.ctx, "x")
+		must(t, err)
+		other, err := two.Hold(w.ctx, "x")
+		must(t, err)
+		if first == nil || other != nil {
+			t.Fatalf("one has %v, two %v", first, other)
+		}
+		w.now = w.now.Add(11 * time.Second)
+		other, err = two.Hold(w.ctx, "x")
+		must(t, err)
+		if other == nil || other.Fence != first.Fence+1 {
+			t.Fatalf("two has %v after %v", other, first)
+		}
+		turn := &rollout.Turn{}
+		step := func(h *lease.Held) error {
+			_, err := Rollouts{w.db}.Advance(w.ctx, w.tenant, r.ID, rollout.Advance{Held: h, Turn: turn, Moment: query.Moment{Now: w.now.UnixMilli()}, Now: w.now})
+			return err
+		}
+		if err := step(first); !lease.Lost(err) {
+			t.Errorf("a step with the lost lease: %v", err)
+		}
+		c.expect(t, r.ID, "creating 1 | creating 0")
+		must(t, step(other))
+		must(t, two.Release(w.ctx))
+		again, err := one.Hold(w.ctx, "x")
+		must(t, err)
+		if again == nil {
+			t.Error("a lease that was given up is not free")
+		}
+	})
+}
+
