@@ -56,6 +56,7 @@ type Config struct {
 	TLSCert, TLSKey string
 	ShutdownTimeout time.Duration // for running requests
 	MaxUpload       int64         // bytes
+	Quotas          tenant.Quotas // of every tenant
 	Pprof           string        // address that Go's profiles are served on; empty: none
 	Version         string
 	Log             *slog.Logger
@@ -119,8 +120,7 @@ func Run(ctx context.Context, c Config) (err error) {
 		return fmt.Errorf("open the artifact store: %w", err)
 	}
 
-	quotas := tenant.DefaultQuotas()
-	quotas.ArtifactSize = c.MaxUpload // what the operator allows
+	quotas := c.Quotas
 	now := time.Now
 	rules := tenant.Rules{CheckQuery: func(text string) error {
 		_, err := query.Parse(text, fleet.TargetFields())

@@ -51,7 +51,7 @@ func parseWithFile(parser *kong.Kong, c *commands, args []string) (*kong.Context
 		if set[key] || slices.ContainsFunc(known[key].Envs, inEnvironment) {
 			continue
 		}
-		value, err := configText(file[key])
+		value, err := configText(file[key], known[key].IsMap())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", c.Config, key, err)
 		}
@@ -82,7 +82,7 @@ func readConfig(name string) (map[string]any, error) {
 }
 
 // configText turns a value of the file into what the flag would be given.
-func configText(v any) (string, error) {
+func configText(v any, section bool) (string, error) {
 	switch v := v.(type) {
 	case nil:
 		return "", nil
@@ -93,6 +93,13 @@ func configText(v any) (string, error) {
 		}
 		return strings.Join(parts, ","), nil
 	case map[string]any:
+		if section {
+			parts := make([]string, 0, len(v))
+			for _, k := range slices.Sorted(maps.Keys(v)) {
+				parts = append(parts, fmt.Sprintf("%s=%v", k, v[k]))
+			}
+			return strings.Join(parts, ","), nil
+		}
 		return "", errors.New("a single value or a list is expected here, not a section")
 	default:
 		return fmt.Sprint(v), nil

@@ -20,6 +20,7 @@ import (
 
 	"github.com/otaria/otaria/api/download"
 	"github.com/otaria/otaria/server"
+	"github.com/otaria/otaria/tenant"
 )
 
 // version is set by the build; a plain go build shows the module's.
@@ -43,20 +44,21 @@ type commands struct {
 }
 
 type serveCommand struct {
-	Listen          string        `help:"Address to listen on." default:":8080" env:"OTARIA_LISTEN" placeholder:"ADDR"`
-	Data            string        `help:"Directory of everything the server keeps: the embedded database and the artifacts." default:"./data" env:"OTARIA_DATA" placeholder:"DIR"`
-	DatabaseURL     string        `help:"PostgreSQL to use instead of the embedded SQLite: postgres://user:password@host/name." env:"OTARIA_DATABASE_URL" placeholder:"URL"`
-	AdminUser       string        `help:"Name of the first administrator, created in an empty database." default:"admin" env:"OTARIA_ADMIN_USER" placeholder:"NAME"`
-	AdminPassword   string        `help:"Password of the first administrator; made up and printed once when not given. Better in the environment than on the command line, where other users see it." env:"OTARIA_ADMIN_PASSWORD" placeholder:"PASSWORD"`
-	TrustedProxies  []string      `help:"Addresses or networks of reverse proxies whose X-Forwarded-* and certificate headers count, in place of the default, which is this machine; none: believe nobody. From anyone else these headers are ignored." default:"127.0.0.0/8,::1" env:"OTARIA_TRUSTED_PROXIES" placeholder:"NET"`
-	ArtifactURLs    []string      `name:"artifact-url" help:"One more link to each artifact in what devices read, such as download=https://cdn.example.com/{artifactSHA1}. Placeholders: protocolRequest, hostnameRequest, portRequest, tenant, controllerId, softwareModuleId, artifactFileName, artifactSHA1. May be repeated." env:"OTARIA_ARTIFACT_URL" placeholder:"REL=URL"`
-	TLSCert         string        `name:"tls-cert" help:"PEM file with the certificate chain; together with --tls-key the server speaks HTTPS (TLS 1.3)." env:"OTARIA_TLS_CERT" placeholder:"FILE"`
-	TLSKey          string        `name:"tls-key" help:"PEM file with the certificate's private key." env:"OTARIA_TLS_KEY" placeholder:"FILE"`
-	ShutdownTimeout time.Duration `help:"How long running downloads may go on after SIGTERM." default:"30s" env:"OTARIA_SHUTDOWN_TIMEOUT" placeholder:"TIME"`
-	MaxUpload       int64         `help:"Largest artifact, in bytes." default:"4294967296" env:"OTARIA_MAX_UPLOAD" placeholder:"BYTES"`
-	LogLevel        slog.Level    `help:"debug, info, warn or error." default:"info" env:"OTARIA_LOG_LEVEL" placeholder:"LEVEL"`
-	Pprof           string        `hidden:"" help:"Loopback address to serve Go's profiles on, such as 127.0.0.1:6060." placeholder:"ADDR"`
-	LogFormat       string        `help:"text or json." enum:"text,json" default:"text" env:"OTARIA_LOG_FORMAT" placeholder:"FORMAT"`
+	Listen          string           `help:"Address to listen on." default:":8080" env:"OTARIA_LISTEN" placeholder:"ADDR"`
+	Data            string           `help:"Directory of everything the server keeps: the embedded database and the artifacts." default:"./data" env:"OTARIA_DATA" placeholder:"DIR"`
+	DatabaseURL     string           `help:"PostgreSQL to use instead of the embedded SQLite: postgres://user:password@host/name." env:"OTARIA_DATABASE_URL" placeholder:"URL"`
+	AdminUser       string           `help:"Name of the first administrator, created in an empty database." default:"admin" env:"OTARIA_ADMIN_USER" placeholder:"NAME"`
+	AdminPassword   string           `help:"Password of the first administrator; made up and printed once when not given. Better in the environment than on the command line, where other users see it." env:"OTARIA_ADMIN_PASSWORD" placeholder:"PASSWORD"`
+	TrustedProxies  []string         `help:"Addresses or networks of reverse proxies whose X-Forwarded-* and certificate headers count, in place of the default, which is this machine; none: believe nobody. From anyone else these headers are ignored." default:"127.0.0.0/8,::1" env:"OTARIA_TRUSTED_PROXIES" placeholder:"NET"`
+	ArtifactURLs    []string         `name:"artifact-url" help:"One more link to each artifact in what devices read, such as download=https://cdn.example.com/{artifactSHA1}. Placeholders: protocolRequest, hostnameRequest, portRequest, tenant, controllerId, softwareModuleId, artifactFileName, artifactSHA1. May be repeated." env:"OTARIA_ARTIFACT_URL" placeholder:"REL=URL"`
+	TLSCert         string           `name:"tls-cert" help:"PEM file with the certificate chain; together with --tls-key the server speaks HTTPS (TLS 1.3)." env:"OTARIA_TLS_CERT" placeholder:"FILE"`
+	TLSKey          string           `name:"tls-key" help:"PEM file with the certificate's private key." env:"OTARIA_TLS_KEY" placeholder:"FILE"`
+	ShutdownTimeout time.Duration    `help:"How long running downloads may go on after SIGTERM." default:"30s" env:"OTARIA_SHUTDOWN_TIMEOUT" placeholder:"TIME"`
+	MaxUpload       int64            `help:"Largest artifact, in bytes." default:"4294967296" env:"OTARIA_MAX_UPLOAD" placeholder:"BYTES"`
+	Quotas          map[string]int64 `help:"Limits other than the contract's, in place of the file's quotas, by the names that GET /rest/v1/quotas lists, such as targetsPerRolloutGroup=200000; 0: no limit." env:"OTARIA_QUOTAS" mapsep:"," placeholder:"NAME=N,..."`
+	LogLevel        slog.Level       `help:"debug, info, warn or error." default:"info" env:"OTARIA_LOG_LEVEL" placeholder:"LEVEL"`
+	Pprof           string           `hidden:"" help:"Loopback address to serve Go's profiles on, such as 127.0.0.1:6060." placeholder:"ADDR"`
+	LogFormat       string           `help:"text or json." enum:"text,json" default:"text" env:"OTARIA_LOG_FORMAT" placeholder:"FORMAT"`
 }
 
 const description = `Updates the software of IoT fleets.
@@ -77,7 +79,11 @@ Examples:
 
   otaria serve --config /etc/otaria.yaml
       Read settings from a file ("listen: :9000"). Flags count before the
-      environment, the environment before the file.`
+      environment, the environment before the file.
+
+  otaria serve --quotas targetsPerRolloutGroup=200000,artifactStorage=0
+      Allow larger rollout groups, and artifacts without end. In a file:
+      "quotas:", and below it a line for each, "  targetsPerRolloutGroup: 200000".`
 
 func run(args []string, stdout, stderr io.Writer) int {
 	var c commands
@@ -141,6 +147,10 @@ func (s *serveCommand) Run(st streams) error {
 	if err != nil {
 		return fmt.Errorf("--artifact-url: %w", err)
 	}
+	quotas, err := s.quotas()
+	if err != nil {
+		return fmt.Errorf("--quotas: %w", err)
+	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key go together: give both or none")
 	}
@@ -162,11 +172,24 @@ func (s *serveCommand) Run(st streams) error {
 		TLSKey:          s.TLSKey,
 		ShutdownTimeout: s.ShutdownTimeout,
 		MaxUpload:       s.MaxUpload,
+		Quotas:          quotas,
 		Pprof:           s.Pprof,
 		Version:         buildVersion(),
 		Log:             slog.New(handler),
 		Notice:          st.out,
 	})
+}
+
+// quotas are those of the contract with the operator's own limits. An artifact
+// may be as large as an upload unless a quota says otherwise.
+func (s *serveCommand) quotas() (tenant.Quotas, error) {
+	quotas := tenant.DefaultQuotas()
+	quotas.ArtifactSize = s.MaxUpload
+	limits := make(map[tenant.QuotaName]int64, len(s.Quotas))
+	for name, limit := range s.Quotas {
+		limits[tenant.QuotaName(name)] = limit
+	}
+	return quotas.With(limits)
 }
 
 // artifactLinks adds the links that the operator wants to those that every

@@ -2,10 +2,14 @@ package main
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/otaria/otaria/tenant"
 )
 
 func TestTrustedProxies(t *testing.T) {
@@ -62,5 +66,44 @@ func TestArtifactLinks(t *testing.T) {
 	}
 	if _, err := artifactLinks([]string{"download"}); err == nil {
 		t.Error("a link without an address was taken")
+	}
+}
+
+func TestQuotas(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "otaria.yaml")
+	if err := os.WriteFile(file, []byte("max-upload: 4096\nquotas:\n  targetsPerRolloutGroup: 200000\n  artifactStorage: 0\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fromFile := tenant.DefaultQuotas()
+	fromFile.ArtifactSize, fromFile.TargetsPerGroup, fromFile.ArtifactStorage = 4096, 200_000, 0
+	fromFlags := tenant.DefaultQuotas()
+	fromFlags.ArtifactSize, fromFlags.GroupsPerRollout = 7, -1
+	for _, tt := range []struct {
+		name string
+		args []string
+		want tenant.Quotas
+	}{
+		{"of the file", nil, fromFile},
+		{"of the command line in their place", []string{"--quotas=groupsPerRollout=-1,artifactSize=7"}, fromFlags},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var c commands
+			parser, err := kong.New(&c, kong.Vars{"version": "test"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := parseWithFile(parser, &c, append([]string{"serve", "--config", file}, tt.args...)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := c.Serve.quotas()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
 	}
 }
