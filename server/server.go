@@ -153,7 +153,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	}
 	engine := &rollout.Engine{Rollouts: campaigns, Lease: leases, Every: engineEvery, Log: c.Log}
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
-	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Rollout: campaigns, Log: c.Log, MaxUpload: c.MaxUpload}
+	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Rollout: campaigns, Quotas: quotas, Log: c.Log, MaxUpload: c.MaxUpload}
 	families := ddi.DefaultIdentityHeaders()
 	devices := &ddi.API{Tenants: tenants, Software: modules, ArtifactLinks: c.ArtifactLinks, Fleet: targets, Deployment: actions, Identity: families, Log: c.Log, Now: now}
 

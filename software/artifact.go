@@ -112,6 +112,9 @@ type ArtifactStore interface {
 	// the name key.
 	Room(ctx context.Context, t tenant.ID, module ModuleID, nameKey string) (Room, error)
 
+	// Stored returns what Room.Stored tells.
+	Stored(ctx context.Context, t tenant.ID) (int64, error)
+
 	// CreateArtifact adds an artifact that admit lets in, and sets its id.
 	// admit may run more than once. Uploads at the same time may together
 	// exceed the tenant's storage by what they bring, and nothing else.
@@ -131,6 +134,11 @@ type ArtifactStore interface {
 // Artifacts returns the artifacts of a module in order of id.
 func (s *Service) Artifacts(ctx context.Context, module ModuleID) ([]Artifact, error) {
 	return s.Store.Artifacts(ctx, caller.From(ctx).Tenant, module)
+}
+
+// Stored returns how many bytes count against the tenant's quota of storage.
+func (s *Service) Stored(ctx context.Context) (int64, error) {
+	return s.Store.Stored(ctx, caller.From(ctx).Tenant)
 }
 
 // Artifact returns one artifact of a module, and the module.

@@ -90,8 +90,22 @@ func room(ctx context.Context, q querier, t tenant.ID, id software.ModuleID, nam
 	if r.NameTaken, err = exists(ctx, q, "artifact WHERE module_id = $1 AND filename_key = $2", int64(id), nameKey); err != nil {
 		return r, err
 	}
-	err = q.row(ctx, "SELECT CAST(coalesce(sum(a.size), 0) AS bigint) FROM artifact a JOIN software_module m ON m.id = a.module_id WHERE a.tenant_id = $1 AND NOT m.deleted", t).Scan(&r.Stored)
+	r.Stored, err = stored(ctx, q, t)
 	return r, err
+}
+
+func stored(ctx context.Context, q querier, t tenant.ID) (bytes int64, err error) {
+	err = q.row(ctx, "SELECT CAST(coalesce(sum(a.size), 0) AS bigint) FROM artifact a JOIN software_module m ON m.id = a.module_id WHERE a.tenant_id = $1 AND NOT m.deleted", t).Scan(&bytes)
+	return bytes, err
+}
+
+// Stored implements software.ArtifactStore.
+func (s Software) Stored(ctx context.Context, t tenant.ID) (bytes int64, err error) {
+	err = s.DB.view(ctx, func(q querier) error {
+		bytes, err = stored(ctx, q, t)
+		return err
+	})
+	return bytes, err
 }
 
 // CreateArtifact implements software.ArtifactStore.

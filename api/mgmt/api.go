@@ -29,6 +29,7 @@ type API struct {
 	Fleet      *fleet.Service
 	Deployment *deployment.Service
 	Rollout    *rollout.Service
+	Quotas     tenant.Quotas // as the services have them, to be told
 	Log        *slog.Logger
 
 	// MaxUpload is the largest file that a multipart form may bring, in bytes; 0:

@@ -66,7 +66,8 @@ func newSite(tb testing.TB) *site {
 			Store: store.Deployment{DB: db}, Software: modules.Store, Tenants: tenants, Quotas: s.quotas, Now: clock,
 			Limits: deployment.Limits{Entries: s.quotas.EntriesPerAction, Messages: s.quotas.MessagesPerEntry},
 		},
-		Log: log,
+		Quotas: s.quotas,
+		Log:    log,
 	}
 	must(tb, (store.Tenants{DB: db}).EnsureTenant(tb.Context(), "DEFAULT", s.now))
 	record, err := tenants.ByName(tb.Context(), "DEFAULT")

@@ -107,6 +107,7 @@ func routes() []route {
 		targetTagRoutes(),
 		targetGroupRoutes(),
 		configRoutes(),
+		quotaRoutes(),
 		userInfoRoutes(),
 	} {
 		all = append(all, list...)
