@@ -56,6 +56,7 @@ type Field struct {
 	Plain    bool // of a Bool: takes == and != alone, and is never null
 	Late     bool // of a Bool: see Late
 	Unsorted bool // cannot stand in a sort parameter
+	Unasked  bool // can stand in a sort parameter alone
 }
 
 // Fields is what one kind of entity can be asked about. It is not changed after
@@ -87,7 +88,8 @@ func Audit() []Field {
 	}
 }
 
-// Names returns the names of the fields, without sub-fields.
+// Names returns the names of the fields that can be asked about, without
+// sub-fields.
 func (f *Fields) Names() []string { return names(f.list) }
 
 // Paths returns every path that a comparison over these fields can have, so
@@ -97,6 +99,9 @@ func (f *Fields) Paths() []string { return paths("", f.list) }
 func paths(prefix string, list []Field) []string {
 	var all []string
 	for _, f := range list {
+		if f.Unasked {
+			continue
+		}
 		if f.Kind == Association {
 			all = append(all, paths(prefix+f.Name+".", f.Sub)...)
 			continue
@@ -107,9 +112,11 @@ func paths(prefix string, list []Field) []string {
 }
 
 func names(list []Field) []string {
-	all := make([]string, len(list))
+	all := make([]string, 0, len(list))
 	for i := range list {
-		all[i] = list[i].Name
+		if !list[i].Unasked {
+			all = append(all, list[i].Name)
+		}
 	}
 	return all
 }

@@ -425,7 +425,7 @@ func checkNames(name string, c Comparison, allowed []string, kind fault.Kind) er
 func (f *Fields) resolve(path string) (*Field, Comparison, error) {
 	name, rest, dotted := strings.Cut(path, ".")
 	field := find(f.list, name)
-	if field == nil {
+	if field == nil || field.Unasked {
 		return nil, Comparison{}, fault.New(fault.QueryField, "There is no field %q to ask a %s about.%s The fields are %s.", name, f.entity, mean(name, f.Names()), strings.Join(f.Names(), ", "))
 	}
 	resolved := name

@@ -22,6 +22,9 @@ const (
 	MaxDescription = 512
 	MaxFilter      = 1024
 	MaxExpression  = 512
+
+	// maxSuffix leaves room in the name of a group for its number.
+	maxSuffix = 110
 )
 
 // Conditions are what a rollout or a group says of success and failure. What is
@@ -94,9 +97,6 @@ func (s *Service) Create(ctx context.Context, p Plan) (*Rollout, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.check(); err != nil {
-		return nil, err
-	}
 	filter, err := p.filter()
 	if err != nil {
 		return nil, err
@@ -108,6 +108,9 @@ func (s *Service) Create(ctx context.Context, p Plan) (*Rollout, error) {
 	if err := set.Suits(); err != nil {
 		return nil, err
 	}
+	if err := p.check(); err != nil {
+		return nil, err
+	}
 	if err := p.checkGroups(s.Quotas); err != nil {
 		return nil, err
 	}
@@ -117,6 +120,7 @@ func (s *Service) Create(ctx context.Context, p Plan) (*Rollout, error) {
 		Set:             p.Set,
 		Status:          Creating,
 		Type:            p.Type,
+		ForcedAt:        p.ForcedAt,
 		Weight:          deployment.DefaultWeight,
 		StartAt:         p.StartAt,
 		Dynamic:         p.Dynamic,
@@ -126,9 +130,6 @@ func (s *Service) Create(ctx context.Context, p Plan) (*Rollout, error) {
 	if p.Description != nil {
 		text := freetext.Trim(*p.Description)
 		r.Description = &text
-	}
-	if p.Type == deployment.TimeForced {
-		r.ForcedAt = p.ForcedAt
 	}
 	if p.Weight != nil {
 		r.Weight = *p.Weight
@@ -154,13 +155,16 @@ func (s *Service) Create(ctx context.Context, p Plan) (*Rollout, error) {
 // check holds the rollout's own fields to their rules.
 func (p *Plan) check() error {
 	var v freetext.Violations
-	v.Text("name", freetext.Trim(p.Name), 1, MaxName)
-	v.OptionalText("description", p.Description, 0, MaxDescription)
+	checkName(&v, "create.create.", p.Name)
+	v.OptionalText("create.create.description", p.Description, 0, MaxDescription)
 	if p.Filter != nil {
 		v.Length("targetFilterQuery", *p.Filter, 0, MaxFilter)
 	}
 	if p.Weight != nil {
 		v.Number("weight", int64(*p.Weight), 0, deployment.MaxWeight)
+	}
+	if p.Template != nil {
+		v.Text("dynamicGroupTemplate.nameSuffix", p.Template.Suffix, 0, maxSuffix)
 	}
 	p.Conditions.check(&v, "")
 	if p.Success != nil && p.Success.Expression == nil {
@@ -168,7 +172,7 @@ func (p *Plan) check() error {
 	}
 	for i, g := range p.Groups {
 		at := "create.groups[" + strconv.Itoa(i) + "]."
-		v.Text(at+"name", g.Name, 1, MaxName)
+		checkName(&v, at, g.Name)
 		v.OptionalText(at+"description", g.Description, 0, MaxDescription)
 		if g.Filter != nil {
 			v.Length(at+"targetFilterQuery", *g.Filter, 1, MaxFilter)
@@ -176,6 +180,14 @@ func (p *Plan) check() error {
 		g.Conditions.check(&v, at)
 	}
 	return v.Err()
+}
+
+// checkName wants a name as it was sent, and as it is kept without blanks around.
+func checkName(v *freetext.Violations, at, name string) {
+	v.Text(at+"name", name, 1, MaxName)
+	if name != "" {
+		v.Length("name", freetext.Trim(name), 1, MaxName)
+	}
 }
 
 func (c *Conditions) check(v *freetext.Violations, at string) {
@@ -408,7 +420,8 @@ func (s *Service) sizeFiltered(ctx context.Context, groups []Group, shares []sha
 }
 
 // Retry makes a rollout for the targets whose action in a finished one failed.
-func (s *Service) Retry(ctx context.Context, id ID) (*Rollout, error) {
+// needsNoApproval is as in a Plan.
+func (s *Service) Retry(ctx context.Context, id ID, needsNoApproval bool) (*Rollout, error) {
 	t := caller.From(ctx).Tenant
 	old, err := s.Rollout(ctx, id)
 	if err != nil {
@@ -434,7 +447,7 @@ func (s *Service) Retry(ctx context.Context, id ID) (*Rollout, error) {
 	r := &Rollout{
 		Name: old.Name + "_retry", Description: old.Description, Filter: fmt.Sprintf("failedrollout==%d", id), RetryOf: id,
 		Set: old.Set, Status: Creating, Type: old.Type, ForcedAt: old.ForcedAt, Weight: deployment.DefaultWeight, StartAt: old.StartAt,
-		GroupCount: 1, Stamps: caller.Stamp(ctx, s.Now()),
+		GroupCount: 1, NeedsNoApproval: needsNoApproval, Stamps: caller.Stamp(ctx, s.Now()),
 	}
 	var v freetext.Violations
 	v.Length("name", r.Name, 1, MaxName)

@@ -19,7 +19,10 @@ func Fields() *query.Fields {
 
 // GroupFields are the fields of the groups of a rollout.
 func GroupFields() *query.Fields {
-	return query.NewAudited("rollout group", query.Field{Name: "name"}, query.Field{Name: "description"})
+	return query.NewAudited("rollout group",
+		query.Field{Name: "name"},
+		query.Field{Name: "description"},
+		query.Field{Name: "status", Unasked: true})
 }
 
 // AutoAssignmentFields are the fields of auto-assignments.

@@ -7,12 +7,14 @@
 package rollout
 
 import (
+	"context"
 	"strings"
 	"time"
 
 	"github.com/otaria/otaria/caller"
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/freetext"
 	"github.com/otaria/otaria/software"
 )
 
@@ -99,6 +101,26 @@ func illegal(format string, args ...any) error { return fault.New(fault.RolloutS
 
 // ended reports whether the rollout is deleted, or about to be.
 func (r *Rollout) ended() bool { return r.Status == Deleting || r.Status == Deleted }
+
+// describe renames or describes the rollout. What changes nothing leaves no trace.
+func (r *Rollout) describe(ctx context.Context, name, description *string, now time.Time) error {
+	if r.ended() {
+		return fault.New(fault.ReadOnly, "Rollout %d is deleted and cannot be changed.", r.ID)
+	}
+	changed := false
+	if name != nil && r.Name != freetext.Trim(*name) {
+		r.Name, changed = freetext.Trim(*name), true
+	}
+	if description != nil {
+		if text := freetext.Trim(*description); r.Description == nil || *r.Description != text {
+			r.Description, changed = &text, true
+		}
+	}
+	if changed {
+		r.Touch(ctx, now)
+	}
+	return nil
+}
 
 // Start begins the rollout; the engine does the rest.
 func (r *Rollout) Start(by string) error {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/otaria/otaria/caller"
 	"github.com/otaria/otaria/deployment"
-	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/freetext"
 	"github.com/otaria/otaria/query"
@@ -51,6 +50,9 @@ type ReadStore interface {
 	// that have an action of it.
 	GroupTargets(ctx context.Context, t tenant.ID, group GroupID, planned bool, l query.List) ([]fleet.Target, int, error)
 
+	// CountRollouts counts the rollouts of a set by status, deleted ones, too.
+	CountRollouts(ctx context.Context, t tenant.ID, set software.SetID) (map[Status]int, error)
+
 	// Tallies counts the actions of rollouts, GroupTallies those of groups.
 	Tallies(ctx context.Context, t tenant.ID, ids []ID) (map[ID]Tally, error)
 	GroupTallies(ctx context.Context, t tenant.ID, groups []GroupID) (map[GroupID]Tally, error)
@@ -66,9 +68,9 @@ type ChangeStore interface {
 	CountCohort(ctx context.Context, t tenant.ID, c Cohort) (int64, error)
 	Cohort(ctx context.Context, t tenant.ID, c Cohort) ([]int64, error)
 
-	// CreateRollout keeps a rollout with its groups and sets their ids. It locks
-	// the set and its modules where lock says so. fault.Exists when the name is
-	// taken, or two groups have the same.
+	// CreateRollout keeps a rollout with its groups, and sets their ids and the name
+	// of the set, which it checks again. It locks the set and its modules where lock
+	// says so. fault.Exists when the name is taken, or two groups have the same.
 	CreateRollout(ctx context.Context, t tenant.ID, r *Rollout, groups []Group, lock bool) error
 
 	// UpdateRollout lets change decide on a rollout with its groups, and on the
@@ -104,6 +106,12 @@ func (s *Service) Rollouts(ctx context.Context, m software.Deleted, l query.List
 // Rollout returns one, a deleted one, too.
 func (s *Service) Rollout(ctx context.Context, id ID) (*Rollout, error) {
 	return s.Store.Rollout(ctx, caller.From(ctx).Tenant, id)
+}
+
+// CountRollouts counts the rollouts of a set by status, without statuses that
+// none of them has.
+func (s *Service) CountRollouts(ctx context.Context, set software.SetID) (map[Status]int, error) {
+	return s.Store.CountRollouts(ctx, caller.From(ctx).Tenant, set)
 }
 
 // Groups lists the groups of a rollout.
@@ -175,26 +183,15 @@ func moment(t *tenant.Settings, now time.Time) query.Moment {
 func (s *Service) Update(ctx context.Context, id ID, name, description *string) (*Rollout, error) {
 	var v freetext.Violations
 	if name != nil {
-		v.Text("name", *name, 1, MaxName)
+		checkName(&v, "update.update.", *name)
 	}
-	if description != nil {
-		v.Text("description", *description, 0, MaxDescription)
-	}
+	v.OptionalText("update.update.description", description, 0, MaxDescription)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	return s.change(ctx, id, func(r *Run) error {
-		if r.Rollout.ended() {
-			return fault.New(fault.ReadOnly, "Rollout %d is deleted and cannot be changed.", id)
-		}
-		if name != nil {
-			r.Rollout.Name = freetext.Trim(*name)
-		}
-		if description != nil {
-			text := freetext.Trim(*description)
-			r.Rollout.Description = &text
-		}
-		return nil
+	return s.Store.UpdateRollout(ctx, caller.From(ctx).Tenant, id, func(r *Run) error {
+		r.Now = s.Now()
+		return r.Rollout.describe(ctx, name, description, r.Now)
 	})
 }
 

@@ -323,6 +323,17 @@ func seed(t *testing.T, c *contract) {
 	c.must(t, http.MethodPost, fmt.Sprintf(rest+"/targettags/%d/assigned", targetTag), []string{"device-1"})
 	c.must(t, http.MethodPut, rest+"/system/configs", object{"authentication.targettoken.enabled": true})
 	c.must(t, http.MethodPost, oneSet+"/assignedTargets", []object{{"id": "device-1", "type": "timeforced", "forcetime": 1, "weight": 5}})
+	rollout := c.must(t, http.MethodPost, rest+"/rollouts", object{
+		"name": "campaign", "description": "d", "targetFilterQuery": "controllerid==device*", "distributionSetId": set, "type": "soft", "forcetime": 1, "weight": 7, "startAt": 4102444800000,
+		"groups": []object{
+			{"name": "canary", "targetPercentage": 50, "confirmationRequired": true, "successCondition": object{"condition": "THRESHOLD", "expression": "80"}, "errorCondition": object{"condition": "THRESHOLD"}},
+			{"name": "rest", "successAction": object{"action": "PAUSE", "expression": ""}, "errorAction": object{"action": "PAUSE"}},
+		},
+	})
+	c.must(t, http.MethodPut, fmt.Sprintf(rest+"/rollouts/%v", rollout.(object)["id"]), object{"description": "changed"})
+	c.must(t, http.MethodPost, rest+"/rollouts", object{
+		"name": "growing", "targetFilterQuery": "name==*", "distributionSetId": set, "amountGroups": 1, "dynamic": true, "dynamicGroupTemplate": object{"nameSuffix": "-late", "targetCount": 3},
+	})
 	c.must(t, http.MethodPost, target+"/autoConfirm/activate", object{"initiator": "me", "remark": "sure"})
 }
 

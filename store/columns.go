@@ -221,7 +221,7 @@ func groupColumns() columns {
 	return columns{fields: audited(map[string]column{
 		"name":        {sql: "e.name"},
 		"description": {sql: "e.description", null: true},
-	}), orders: map[string]order{"id": byKey()}}
+	}), orders: map[string]order{"id": byKey(), "status": {sql: "e.status"}}}
 }
 
 func autoAssignmentColumns() columns {

@@ -167,20 +167,9 @@ func (d Deployment) Entries(ctx context.Context, id deployment.ActionID, yield f
 }
 
 // CountActions implements deployment.ActionStore.
-func (d Deployment) CountActions(ctx context.Context, t tenant.ID, set software.SetID) (map[deployment.Status]int, error) {
-	counts := map[deployment.Status]int{}
-	err := d.DB.view(ctx, func(q querier) error {
-		type count struct {
-			status deployment.Status
-			n      int
-		}
-		list, err := all(ctx, q, func(s scanner) (c count, err error) {
-			err = s.Scan(&c.status, &c.n)
-			return c, err
-		}, "SELECT status, count(*) FROM action WHERE set_id = $2 AND tenant_id = $1 GROUP BY status", t, int64(set))
-		for _, c := range list {
-			counts[c.status] = c.n
-		}
+func (d Deployment) CountActions(ctx context.Context, t tenant.ID, set software.SetID) (counts map[deployment.Status]int, err error) {
+	err = d.DB.view(ctx, func(q querier) error {
+		counts, err = countBy[deployment.Status](ctx, q, "SELECT status, count(*) FROM action WHERE set_id = $2 AND tenant_id = $1 GROUP BY status", t, int64(set))
 		return err
 	})
 	return counts, err

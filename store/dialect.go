@@ -124,3 +124,20 @@ func scalar[T any](s scanner) (v T, err error) {
 	err = s.Scan(&v)
 	return v, err
 }
+
+// countBy reads rows of a key and how often there is that.
+func countBy[K comparable](ctx context.Context, q querier, text string, args ...any) (map[K]int, error) {
+	type count struct {
+		key K
+		n   int
+	}
+	list, err := all(ctx, q, func(s scanner) (c count, err error) {
+		err = s.Scan(&c.key, &c.n)
+		return c, err
+	}, text, args...)
+	counts := make(map[K]int, len(list))
+	for _, c := range list {
+		counts[c.key] = c.n
+	}
+	return counts, err
+}

@@ -88,6 +88,15 @@ func readRollout(ctx context.Context, q querier, t tenant.ID, id rollout.ID, suf
 	return &r, nil
 }
 
+// CountRollouts implements rollout.ReadStore.
+func (s Rollouts) CountRollouts(ctx context.Context, t tenant.ID, set software.SetID) (counts map[rollout.Status]int, err error) {
+	err = s.DB.view(ctx, func(q querier) error {
+		counts, err = countBy[rollout.Status](ctx, q, "SELECT status, count(*) FROM rollout WHERE set_id = $2 AND tenant_id = $1 GROUP BY status", t, int64(set))
+		return err
+	})
+	return counts, err
+}
+
 // Groups implements rollout.ReadStore.
 func (s Rollouts) Groups(ctx context.Context, t tenant.ID, id rollout.ID, l query.List) ([]rollout.Group, int, error) {
 	if _, err := s.Rollout(ctx, t, id); err != nil {
@@ -264,11 +273,17 @@ func (s Rollouts) Cohort(ctx context.Context, t tenant.ID, c rollout.Cohort) (id
 // CreateRollout implements rollout.ChangeStore.
 func (s Rollouts) CreateRollout(ctx context.Context, t tenant.ID, r *rollout.Rollout, groups []rollout.Group, lock bool) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
+		set, err := tx.setFacts(ctx, t, r.Set)
+		if err == nil {
+			err = set.Suits() // it may have been deleted or invalidated since it was looked at
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.row(ctx, "SELECT s.name, s.version FROM distribution_set s WHERE s.id = $1", int64(r.Set)).Scan(&r.SetName, &r.SetVersion); err != nil {
+			return err
+		}
 		if lock {
-			set, err := tx.setFacts(ctx, t, r.Set)
-			if err != nil {
-				return err
-			}
 			if err := tx.lockSet(ctx, t, set, r.ModifiedBy, r.ModifiedAt); err != nil {
 				return err
 			}

@@ -201,7 +201,7 @@ func TestRolloutRuns(t *testing.T) {
 		c.tick(t, r.ID)
 		c.expect(t, r.ID, "finished 7 | finished 2 1 finished 1 error | error 2 2 error | finished 3 3 finished")
 
-		again, err := c.rollouts.Retry(w.ctx, r.ID)
+		again, err := c.rollouts.Retry(w.ctx, r.ID, false)
 		must(t, err)
 		c.tick(t, again.ID)
 		c.expect(t, again.ID, "ready 3 | ready 3")

@@ -240,7 +240,7 @@ func (s Software) DeleteSet(ctx context.Context, t tenant.ID, id software.SetID,
 		if err != nil || set.Deleted {
 			return err
 		}
-		used, err := exists(ctx, tx, "action WHERE set_id = $1 UNION ALL SELECT 1 FROM target WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target WHERE installed_set = $1", int64(id))
+		used, err := exists(ctx, tx, "action WHERE set_id = $1 UNION ALL SELECT 1 FROM rollout WHERE set_id = $1 UNION ALL SELECT 1 FROM target WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target WHERE installed_set = $1", int64(id))
 		if err != nil {
 			return err
 		}

@@ -422,36 +422,53 @@ type setStatisticsBody struct {
 
 // setStatistics always has all parts; the partial views leave out what is empty.
 func (a *API) setStatistics(w http.ResponseWriter, r *http.Request) error {
-	actions, err := a.countActions(r)
+	id, err := a.statisticsOf(r)
+	if err != nil {
+		return err
+	}
+	actions, err := a.countActions(r, id)
+	if err != nil {
+		return err
+	}
+	rollouts, err := a.countRollouts(r, id)
 	if err != nil {
 		return err
 	}
 	none := 0
-	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Actions: actions, Rollouts: map[string]int{"total": 0}, TotalAutoAssignments: &none})
+	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Actions: actions, Rollouts: rollouts, TotalAutoAssignments: &none})
 }
 
 func (a *API) setActionStatistics(w http.ResponseWriter, r *http.Request) error {
-	actions, err := a.countActions(r)
+	id, err := a.statisticsOf(r)
 	if err != nil {
 		return err
 	}
-	if actions["total"] == 0 {
-		actions = nil
+	actions, err := a.countActions(r, id)
+	if err != nil {
+		return err
 	}
-	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Actions: actions})
+	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Actions: unlessEmpty(actions)})
 }
 
-// setRolloutStatistics and setAutoAssignmentStatistics have nothing to count
-// before there are rollouts and auto-assignments.
 func (a *API) setRolloutStatistics(w http.ResponseWriter, r *http.Request) error {
+	id, err := a.statisticsOf(r)
+	if err != nil {
+		return err
+	}
+	rollouts, err := a.countRollouts(r, id)
+	if err != nil {
+		return err
+	}
+	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Rollouts: unlessEmpty(rollouts)})
+}
+
+// setAutoAssignmentStatistics has nothing to count before there are
+// auto-assignments.
+func (a *API) setAutoAssignmentStatistics(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.statisticsOf(r); err != nil {
 		return err
 	}
 	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{})
-}
-
-func (a *API) setAutoAssignmentStatistics(w http.ResponseWriter, r *http.Request) error {
-	return a.setRolloutStatistics(w, r)
 }
 
 // statisticsOf returns the set that statistics are asked of, if it exists.
@@ -464,19 +481,33 @@ func (a *API) statisticsOf(r *http.Request) (software.SetID, error) {
 	return id, err
 }
 
-func (a *API) countActions(r *http.Request) (map[string]int, error) {
-	id, err := a.statisticsOf(r)
-	if err != nil {
-		return nil, err
-	}
+func (a *API) countActions(r *http.Request, id software.SetID) (map[string]int, error) {
 	byStatus, err := a.Deployment.CountActions(r.Context(), id)
-	if err != nil {
-		return nil, err
-	}
+	return counted(byStatus), err
+}
+
+func (a *API) countRollouts(r *http.Request, id software.SetID) (map[string]int, error) {
+	byStatus, err := a.Rollout.CountRollouts(r.Context(), id)
+	return counted(byStatus), err
+}
+
+// counted returns counts as statistics have them: by status in upper case, and
+// in all.
+func counted[S interface {
+	comparable
+	String() string
+}](byStatus map[S]int) map[string]int {
 	counts := map[string]int{"total": 0}
 	for status, n := range byStatus {
 		counts[strings.ToUpper(status.String())] = n
 		counts["total"] += n
 	}
-	return counts, nil
+	return counts
+}
+
+func unlessEmpty(counts map[string]int) map[string]int {
+	if counts["total"] == 0 {
+		return nil
+	}
+	return counts
 }

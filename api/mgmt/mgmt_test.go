@@ -24,6 +24,7 @@ import (
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/identity"
 	"github.com/otaria/otaria/internal/testdb"
+	"github.com/otaria/otaria/rollout"
 	"github.com/otaria/otaria/software"
 	"github.com/otaria/otaria/store"
 	"github.com/otaria/otaria/tenant"
@@ -66,8 +67,9 @@ func newSite(tb testing.TB) *site {
 			Store: store.Deployment{DB: db}, Software: modules.Store, Tenants: tenants, Quotas: s.quotas, Now: clock,
 			Limits: deployment.Limits{Entries: s.quotas.EntriesPerAction, Messages: s.quotas.MessagesPerEntry},
 		},
-		Quotas: s.quotas,
-		Log:    log,
+		Rollout: &rollout.Service{Store: store.Rollouts{DB: db}, Tenants: tenants, Quotas: s.quotas, Now: clock, Log: log},
+		Quotas:  s.quotas,
+		Log:     log,
 	}
 	must(tb, (store.Tenants{DB: db}).EnsureTenant(tb.Context(), "DEFAULT", s.now))
 	record, err := tenants.ByName(tb.Context(), "DEFAULT")

@@ -102,6 +102,7 @@ func routes() []route {
 		distributionSetTagRoutes(),
 		assignmentRoutes(),
 		actionRoutes(),
+		rolloutRoutes(),
 		targetRoutes(),
 		targetTypeRoutes(),
 		targetTagRoutes(),

@@ -101,7 +101,7 @@ func TestTenantsAreSealed(t *testing.T) {
 }
 
 func lists() []string {
-	return []string{"/targets", "/softwaremodules", "/softwaremoduletypes", "/distributionsets", "/distributionsettypes", "/distributionsettags", "/targettypes", "/targettags", "/actions"}
+	return []string{"/targets", "/softwaremodules", "/softwaremoduletypes", "/distributionsets", "/distributionsettypes", "/distributionsettags", "/targettypes", "/targettags", "/actions", "/rollouts"}
 }
 
 // seed gives the tenant one of everything, each named secret.
@@ -120,6 +120,7 @@ func seed(t *testing.T, s *site) {
 		{"/targettags/1/assigned/1", ``},
 		{"/distributionsettags/1/assigned/1", ``},
 		{"/distributionsets/1/assignedTargets", `[{"id":"1"}]`},
+		{"/rollouts", `{"name":"secret","targetFilterQuery":"name==secret*","distributionSetId":1}`},
 	} {
 		if w := s.do(t, http.MethodPost, c[0], c[1]); w.Code >= 300 {
 			t.Fatalf("POST %s: %d %s", c[0], w.Code, w.Body)
@@ -131,7 +132,7 @@ func seed(t *testing.T, s *site) {
 func everything(t *testing.T, s *site) map[string]string {
 	t.Helper()
 	all := map[string]string{}
-	for _, path := range append(lists(), "/targets/1", "/targets/1/metadata", "/targets/1/tags", "/targets/1/assignedDS", "/targets/1/actions/1001/status", "/distributionsets/1/metadata", "/distributionsets/1", "/softwaremodules/1/metadata", "/system/configs") {
+	for _, path := range append(lists(), "/targets/1", "/targets/1/metadata", "/targets/1/tags", "/targets/1/assignedDS", "/targets/1/actions/1001/status", "/distributionsets/1/metadata", "/distributionsets/1", "/softwaremodules/1/metadata", "/rollouts/1", "/rollouts/1/deploygroups", "/rollouts/1/deploygroups/1", "/system/configs") {
 		all[path] = string(s.want(t, http.StatusOK, http.MethodGet, path, ""))
 	}
 	return all
