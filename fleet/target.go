@@ -97,6 +97,12 @@ func (s *Service) InstalledTargets(ctx context.Context, id software.SetID, l que
 	})
 }
 
+// TargetsBy lists targets that others know how to find: read gets the list with
+// what placeholders in its filter stand for.
+func (s *Service) TargetsBy(ctx context.Context, l query.List, read func(context.Context, query.List) ([]Target, int, error)) ([]Target, int, error) {
+	return s.list(ctx, l, func(ctx context.Context, _ tenant.ID, l query.List) ([]Target, int, error) { return read(ctx, l) })
+}
+
 // list reads a page of targets, with what placeholders in the filter stand for,
 // and completes the targets.
 func (s *Service) list(ctx context.Context, l query.List, read func(context.Context, tenant.ID, query.List) ([]Target, int, error)) ([]Target, int, error) {

@@ -318,8 +318,12 @@ func (r *Run) judgeGroup(i int, last bool) (failed bool) {
 	g, typ := &r.Groups[i], r.Rollout.Type
 	tally := r.Tallies[g.ID]
 	total := tally.Total()
-	r.Rollout.Total += total - g.Total
-	g.Total = total
+	if total != g.Total { // targets are gone
+		r.Rollout.Total += total - g.Total
+		g.Total = total
+		r.touchGroup(g, r.Rollout.CreatedBy)
+		r.touch(r.Rollout.CreatedBy)
+	}
 	of := total
 	if last && g.Dynamic {
 		of = max(g.Planned, 1)

@@ -126,17 +126,14 @@ func (s *Service) Group(ctx context.Context, id ID, group GroupID) (*Group, erro
 }
 
 // GroupTargets lists the targets of a group: while the rollout is ready those
-// that are planned, afterwards those that have an action of the group.
+// that are planned, afterwards those that have an action of the group. The list
+// says what placeholders in its filter stand for; how polls stand is left open,
+// fleet knows.
 func (s *Service) GroupTargets(ctx context.Context, id ID, group GroupID, l query.List) ([]fleet.Target, int, error) {
 	r, err := s.Rollout(ctx, id)
 	if err != nil {
 		return nil, 0, err
 	}
-	settings, err := s.Tenants.Settings(ctx, caller.From(ctx).Tenant)
-	if err != nil {
-		return nil, 0, err
-	}
-	l.Moment = moment(settings, s.Now())
 	return s.Store.GroupTargets(ctx, caller.From(ctx).Tenant, group, r.Status == Ready || l.Filter != nil, l)
 }
 
@@ -208,9 +205,15 @@ func (s *Service) Pause(ctx context.Context, id ID) error {
 }
 
 // Resume lets a paused rollout go on.
-func (s *Service) Resume(ctx context.Context, id ID) error { return s.launch(ctx, id, (*Run).Resume) }
+func (s *Service) Resume(ctx context.Context, id ID) error {
+	return s.launch(ctx, id, func(r *Run) error {
+		r.Rollout.Touch(ctx, r.Now)
+		return r.Resume()
+	})
+}
 
-// TriggerNextGroup starts the next group of a running rollout at once.
+// TriggerNextGroup starts the next group of a running rollout at once. It counts
+// as no change of the rollout itself (a surprise of the contract).
 func (s *Service) TriggerNextGroup(ctx context.Context, id ID) error {
 	return s.launch(ctx, id, (*Run).TriggerNext)
 }
@@ -220,13 +223,16 @@ func (s *Service) TriggerNextGroup(ctx context.Context, id ID) error {
 const launchNow = 2 * time.Second
 
 func (s *Service) launch(ctx context.Context, id ID, change func(*Run) error) error {
-	if _, err := s.change(ctx, id, change); err != nil {
+	_, err := s.Store.UpdateRollout(ctx, caller.From(ctx).Tenant, id, func(r *Run) error {
+		r.Now = s.Now()
+		return change(r)
+	})
+	if err != nil {
 		return err
 	}
 	began := s.Now()
 	turn := &Turn{Judged: true, Full: true}
 	for more := true; more && s.Now().Sub(began) < launchNow; {
-		var err error
 		if more, err = s.step(ctx, caller.From(ctx).Tenant, id, turn, nil); err != nil {
 			s.Log.WarnContext(ctx, "a rollout's group is left to the background", slog.Int64("rollout", int64(id)), slog.Any("error", err))
 			return nil // it is on record that the group starts

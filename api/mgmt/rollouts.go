@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"context"
 	"math"
 	"net/http"
 	"slices"
@@ -592,7 +593,9 @@ func (a *API) listRolloutGroupTargets(w http.ResponseWriter, r *http.Request) er
 	if err != nil {
 		return err
 	}
-	page, total, err := a.Rollout.GroupTargets(r.Context(), id, group, l)
+	page, total, err := a.Fleet.TargetsBy(r.Context(), l, func(ctx context.Context, l query.List) ([]fleet.Target, int, error) {
+		return a.Rollout.GroupTargets(ctx, id, group, l)
+	})
 	if err != nil {
 		return err
 	}
