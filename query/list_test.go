@@ -148,3 +148,23 @@ func parameters(t *testing.T, text string) url.Values {
 	}
 	return values
 }
+
+// A field may be there to sort by alone.
+func TestUnaskedField(t *testing.T) {
+	t.Parallel()
+	f := query.NewFields("thing", query.Field{Name: "name"}, query.Field{Name: "rank", Unasked: true})
+	got, err := query.ParseList(url.Values{"sort": {"rank:DESC"}}, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]query.Order{{Field: "rank", Desc: true}}, got.Sort); diff != "" {
+		t.Error(diff)
+	}
+	_, err = query.Parse("rank==1", f)
+	if !fault.Is(err, fault.QueryField) || strings.Contains(strings.ReplaceAll(err.Error(), `field "rank"`, ""), "rank") {
+		t.Errorf("a question about a field that nobody may ask about: %v", err)
+	}
+	if diff := cmp.Diff([]string{"name"}, f.Paths()); diff != "" {
+		t.Error(diff)
+	}
+}

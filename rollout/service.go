@@ -249,8 +249,11 @@ func (s *Service) Stop(ctx context.Context, id ID) error {
 
 // Delete ends a rollout and removes it, or what can be removed of it.
 func (s *Service) Delete(ctx context.Context, id ID) error {
-	_, err := s.change(ctx, id, func(r *Run) error {
-		r.Rollout.Delete()
+	_, err := s.Store.UpdateRollout(ctx, caller.From(ctx).Tenant, id, func(r *Run) error {
+		if r.Now = s.Now(); r.Rollout.Status != Deleting {
+			r.Rollout.Delete()
+			r.Rollout.Touch(ctx, r.Now)
+		}
 		return nil
 	})
 	return err
@@ -267,10 +270,12 @@ func (s *Service) Deny(ctx context.Context, id ID, remark *string) error {
 }
 
 func (s *Service) decide(ctx context.Context, id ID, remark *string, to func(*Rollout, string, *string) error) error {
-	if err := checkRemark(remark); err != nil {
-		return err
-	}
-	_, err := s.change(ctx, id, func(r *Run) error { return to(&r.Rollout, caller.From(ctx).User, remark) })
+	_, err := s.change(ctx, id, func(r *Run) error {
+		if err := to(&r.Rollout, caller.From(ctx).User, remark); err != nil {
+			return err
+		}
+		return checkRemark(remark)
+	})
 	return err
 }
 
