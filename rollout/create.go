@@ -177,7 +177,7 @@ func (p *Plan) check() error {
 		if g.Filter != nil {
 			v.Length(at+"targetFilterQuery", *g.Filter, 1, MaxFilter)
 		}
-		g.Conditions.check(&v, at)
+		g.check(&v, at)
 	}
 	return v.Err()
 }

@@ -87,24 +87,38 @@ func TestLastGroups(t *testing.T) {
 		states []GroupStatus
 	}{
 		{
-			"the last ends in error while an earlier one runs", []Group{group(1, GroupRunning), group(2, GroupRunning)},
-			map[GroupID]Tally{1: one(deployment.Running), 2: one(deployment.Error)}, Paused, []GroupStatus{GroupRunning, GroupError},
+			"the last ends in error while an earlier one runs",
+			[]Group{group(1, GroupRunning), group(2, GroupRunning)},
+			map[GroupID]Tally{1: one(deployment.Running), 2: one(deployment.Error)},
+			Paused,
+			[]GroupStatus{GroupRunning, GroupError},
 		},
 		{
-			"the error strikes the last one", []Group{group(1, GroupFinished), group(2, GroupRunning)},
-			map[GroupID]Tally{2: one(deployment.Error)}, Finished, []GroupStatus{GroupFinished, GroupError},
+			"the error strikes the last one",
+			[]Group{group(1, GroupFinished), group(2, GroupRunning)},
+			map[GroupID]Tally{2: one(deployment.Error)},
+			Finished,
+			[]GroupStatus{GroupFinished, GroupError},
 		},
 		{
-			"cancelled ones complete without success", []Group{group(1, GroupRunning)},
-			map[GroupID]Tally{1: one(deployment.Canceled)}, Finished, []GroupStatus{GroupFinished},
+			"cancelled ones complete without success",
+			[]Group{group(1, GroupRunning)},
+			map[GroupID]Tally{1: one(deployment.Canceled)},
+			Finished,
+			[]GroupStatus{GroupFinished},
 		},
 		{
-			"canceling is not complete", []Group{group(1, GroupRunning)},
-			map[GroupID]Tally{1: one(deployment.Canceling)}, Running, []GroupStatus{GroupRunning},
+			"canceling is not complete",
+			[]Group{group(1, GroupRunning)},
+			map[GroupID]Tally{1: one(deployment.Canceling)},
+			Running,
+			[]GroupStatus{GroupRunning},
 		},
 		{
-			"empty groups finish one a turn", []Group{group(1, GroupRunning), group(2, GroupScheduled)},
-			nil, Running, []GroupStatus{GroupFinished, GroupScheduled},
+			"empty groups finish one a turn",
+			[]Group{group(1, GroupRunning), group(2, GroupScheduled)},
+			nil, Running,
+			[]GroupStatus{GroupFinished, GroupScheduled},
 		},
 	}
 	for _, test := range tests {

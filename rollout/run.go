@@ -100,7 +100,8 @@ func (r *Run) Chooses() bool {
 func (r *Run) Done(s Step, o Outcome, t *Turn) (next Step, more bool) {
 	switch s.Work {
 	case Fill:
-		return r.filled(s.Group, o), true
+		r.filled(s.Group, o)
+		return Step{}, true
 	case Schedule:
 		s.Group.Cursor = o.Cursor
 		if !o.More {
@@ -144,7 +145,7 @@ func (r *Run) fill() (Step, bool) {
 	return Step{}, false
 }
 
-func (r *Run) filled(g *Group, o Outcome) Step {
+func (r *Run) filled(g *Group, o Outcome) {
 	g.Total += o.N
 	g.Cursor = o.Cursor
 	if !o.More || g.Total >= g.Planned {
@@ -154,7 +155,6 @@ func (r *Run) filled(g *Group, o Outcome) Step {
 			}
 		}
 	}
-	return Step{}
 }
 
 // full makes a group ready. Groups take targets in the order of their ids: a

@@ -208,8 +208,8 @@ func selectTargets(list []deployment.Start) (selection, error) {
 	return selection(text), err
 }
 
-// of reads the selection, given as the parameter, as rows of target ids.
-func (tx *Tx) of(param string) string { return "(SELECT i.id FROM " + tx.db.ids(param, "i") + ")" }
+// chosen reads the selection, which is the first parameter, as rows of target ids.
+func (tx *Tx) chosen() string { return "(SELECT i.id FROM " + tx.db.ids("$1", "i") + ")" }
 
 // supersession says how older actions give way to a newer one.
 type supersession struct {
@@ -224,7 +224,7 @@ type supersession struct {
 // whose set is a required migration step. The caller has locked the targets.
 func (tx *Tx) supersede(ctx context.Context, t tenant.ID, targets selection, s supersession) error {
 	// To be canceled, unless it is already; to be closed, in any case.
-	which := "a.target_id IN " + tx.of("$1") + " AND a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)"
+	which := "a.target_id IN " + tx.chosen() + " AND a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)"
 	how := ending{quit: s.autoclose, user: s.user, at: s.at, says: deployment.Superseded(s.by, s.autoclose)}
 	if !s.autoclose {
 		which += fmt.Sprintf(" AND a.status <> %d", deployment.Canceling)
@@ -281,7 +281,7 @@ func (tx *Tx) enter(ctx context.Context, t tenant.ID, list []changed, status dep
 // an entry in the history (update-domain 3.2, point 8).
 func (tx *Tx) cancelScheduled(ctx context.Context, t tenant.ID, targets selection, user string, at time.Time) error {
 	changed, err := all(ctx, tx, scanChanged, fmt.Sprintf(`UPDATE action AS a SET status = %d, revision = revision + 1, modified_by = $2, modified_at = $3
-		WHERE a.target_id IN `+tx.of("$1")+` AND a.status = %d AND NOT a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)
+		WHERE a.target_id IN `+tx.chosen()+` AND a.status = %d AND NOT a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)
 		RETURNING id, target_id`, deployment.Canceled, deployment.Scheduled), string(targets), user, at.UnixMilli())
 	if err != nil {
 		return err
@@ -321,7 +321,7 @@ func (tx *Tx) holdSet(ctx context.Context, targets selection, a *deployment.Assi
 	if a.Offline {
 		status, installed = fleet.StatusInSync, ", installed_set = $2, installed_at = $4"
 	}
-	_, err := tx.exec(ctx, fmt.Sprintf("UPDATE target SET status = %d, assigned_set = $2%s, modified_by = $3, modified_at = $4 WHERE id IN ", status, installed)+tx.of("$1"),
+	_, err := tx.exec(ctx, fmt.Sprintf("UPDATE target SET status = %d, assigned_set = $2%s, modified_by = $3, modified_at = $4 WHERE id IN ", status, installed)+tx.chosen(),
 		string(targets), int64(a.Set), a.ModifiedBy, a.ModifiedAt.UnixMilli())
 	return err
 }

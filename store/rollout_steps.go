@@ -208,7 +208,7 @@ func (tx *Tx) growGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step
 	if len(ids) == 0 {
 		return o, nil
 	}
-	there, err := all(ctx, tx, scalar[int64], "SELECT t.id FROM target t WHERE t.id IN "+tx.of("$1")+" ORDER BY t.id"+tx.db.lock("t"), idList(ids))
+	there, err := all(ctx, tx, scalar[int64], "SELECT t.id FROM target t WHERE t.id IN "+tx.chosen()+" ORDER BY t.id"+tx.db.lock("t"), idList(ids))
 	if err != nil || len(there) == 0 {
 		return o, err
 	}
@@ -312,7 +312,7 @@ func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, st
 		if err := tx.supersede(ctx, t, targets, supersession{by: r.Set, autoclose: a.Policy.Autoclose, user: by, at: a.Now}); err != nil {
 			return o, err
 		}
-		if _, err := tx.exec(ctx, fmt.Sprintf("UPDATE target SET status = %d, assigned_set = $2, modified_by = $3, modified_at = $4 WHERE id IN ", fleet.StatusPending)+tx.of("$1"),
+		if _, err := tx.exec(ctx, fmt.Sprintf("UPDATE target SET status = %d, assigned_set = $2, modified_by = $3, modified_at = $4 WHERE id IN ", fleet.StatusPending)+tx.chosen(),
 			string(targets), int64(r.Set), by, a.Now.UnixMilli()); err != nil {
 			return o, err
 		}
@@ -372,7 +372,7 @@ func (tx *Tx) open(ctx context.Context, t tenant.ID, list []changed, o opening, 
 		ids[i] = list[i].Action
 	}
 	if _, err := tx.exec(ctx, fmt.Sprintf("UPDATE action SET status = %d, active = %t, newest_entry = %d, entries = entries + 1, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE id IN ",
-		o.status, o.status != deployment.Finished, o.entry)+tx.of("$1"), idList(ids), by, at.UnixMilli()); err != nil {
+		o.status, o.status != deployment.Finished, o.entry)+tx.chosen(), idList(ids), by, at.UnixMilli()); err != nil {
 		return err
 	}
 	if err := tx.enter(ctx, t, list, o.entry, o.says, at.UnixMilli()); err != nil {
@@ -407,7 +407,7 @@ func (tx *Tx) endActive(ctx context.Context, t tenant.ID, run *rollout.Run, step
 		return o, err
 	}
 	o.N, o.More = int64(len(ids)), int64(len(ids)) == step.Limit
-	list, err := tx.callOff(ctx, t, "a.target_id IN "+tx.of("$1")+" AND a.rollout_id = $2 AND "+which, []any{idList(ids), int64(run.Rollout.ID)},
+	list, err := tx.callOff(ctx, t, "a.target_id IN "+tx.chosen()+" AND a.rollout_id = $2 AND "+which, []any{idList(ids), int64(run.Rollout.ID)},
 		ending{quit: quit, user: run.Rollout.ModifiedBy, at: run.Now, says: deployment.ServerPrefix + says})
 	if err != nil || !quit {
 		return o, err
@@ -424,7 +424,7 @@ func (tx *Tx) rollBack(ctx context.Context, list []changed) error {
 	}
 	const left = "SELECT a.set_id FROM action a WHERE a.target_id = target.id AND a.active ORDER BY a.id LIMIT 1"
 	_, err := tx.exec(ctx, fmt.Sprintf(`UPDATE target SET assigned_set = COALESCE((`+left+`), installed_set),
-		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target.id AND a.active) THEN status ELSE %d END WHERE id IN `, fleet.StatusInSync)+tx.of("$1"), idList(ids))
+		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target.id AND a.active) THEN status ELSE %d END WHERE id IN `, fleet.StatusInSync)+tx.chosen(), idList(ids))
 	return err
 }
 

@@ -416,4 +416,3 @@ func TestFence(t *testing.T) {
 		}
 	})
 }
-
