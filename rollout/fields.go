@@ -34,3 +34,10 @@ func AutoAssignmentFields() *query.Fields {
 		query.Field{Name: "approvaldecidedby"},
 		query.Field{Name: "distributionset", Kind: query.Association, Sub: []query.Field{{Name: "name"}, {Name: "version"}}})
 }
+
+// TargetFilterFields are the fields of saved filters.
+func TargetFilterFields() *query.Fields {
+	return query.NewAudited("target filter",
+		query.Field{Name: "name"},
+		query.Field{Name: "autoassigndistributionset", Kind: query.Association, Sub: []query.Field{{Name: "name"}, {Name: "version"}}})
+}

@@ -70,6 +70,9 @@ type Turn struct {
 // Next decides the next step. After more is false the rollout waits for the
 // engine's next turn.
 func (r *Run) Next(t *Turn) (s Step, more bool) {
+	if r.Rollout.Status != Running {
+		r.Rollout.Waiting = "" // a step that fails says so afterwards
+	}
 	switch r.Rollout.Status {
 	case Creating:
 		return r.fill()

@@ -35,6 +35,9 @@ type Store interface {
 	ReadStore
 	ChangeStore
 	StepStore
+	AutoAssignmentStore
+	AutoStepStore
+	TargetFilterStore
 }
 
 // ReadStore reads rollouts and groups. What is not there is fault.NotFound.
@@ -93,8 +96,12 @@ type Cohort struct {
 	// Newcomers leaves out targets that have an action of this rollout or of a
 	// later one; 0: none.
 	Newcomers ID
-	After     int64 // leaves out targets up to this id
-	Limit     int64 // not positive: all
+	// Fresh leaves out targets that have or had the set, or an action for it.
+	Fresh bool
+	// Among takes these targets alone, if there are any.
+	Among []fleet.TargetID
+	After int64 // leaves out targets up to this id
+	Limit int64 // not positive: all; of CountCohort: counts no further
 }
 
 // Rollouts lists rollouts.

@@ -334,6 +334,13 @@ func seed(t *testing.T, c *contract) {
 	c.must(t, http.MethodPost, rest+"/rollouts", object{
 		"name": "growing", "targetFilterQuery": "name==*", "distributionSetId": set, "amountGroups": 1, "dynamic": true, "dynamicGroupTemplate": object{"nameSuffix": "-late", "targetCount": 3},
 	})
+	c.must(t, http.MethodPost, rest+"/autoassignments", object{
+		"name": "new ones", "description": "d", "targetFilterQuery": "name==new*", "distributionSetId": set, "startAt": 4102444800000, "actionType": "soft", "weight": 9, "confirmationRequired": false,
+	})
+	filter := c.must(t, http.MethodPost, rest+"/targetfilters", object{"name": "lab", "query": "tag==lab"}).(object)["id"]
+	c.must(t, http.MethodPost, fmt.Sprintf(rest+"/targetfilters/%v/autoAssignDS", filter), object{"id": set, "type": "downloadonly", "weight": 3, "confirmationRequired": true})
+	c.must(t, http.MethodPut, fmt.Sprintf(rest+"/targetfilters/%v", filter), object{"name": "lab devices"})
+	c.must(t, http.MethodPost, rest+"/targetfilters", object{"name": "all", "query": "name==*"})
 	c.must(t, http.MethodPost, target+"/autoConfirm/activate", object{"initiator": "me", "remark": "sure"})
 }
 

@@ -33,46 +33,53 @@ func (d Deployment) Assign(ctx context.Context, t tenant.ID, a *deployment.Assig
 		if a.Strict && len(candidates) < len(a.Orders) {
 			return missingTarget(a, candidates)
 		}
-		v, err := a.Decide(set, candidates)
-		if err != nil {
-			return err
-		}
-		for _, p := range v.Purge {
-			if err := tx.purgeActions(ctx, t, p, a.ModifiedAt); err != nil {
-				return err
-			}
-		}
-		if v.Lock {
-			if err := tx.lockSet(ctx, t, set, a.ModifiedBy, a.ModifiedAt); err != nil {
-				return err
-			}
-		}
-		out = &deployment.Assigned{Already: v.Already}
-		if len(v.Start) == 0 {
-			return nil
-		}
-		chosen, err := selectTargets(v.Start)
-		if err != nil {
-			return err
-		}
-		if !a.Offline {
-			if err := tx.supersede(ctx, t, chosen, supersession{by: a.Set, autoclose: a.Autoclose, user: a.ModifiedBy, at: a.ModifiedAt}); err != nil {
-				return err
-			}
-		}
-		if err := tx.cancelScheduled(ctx, t, chosen, a.ModifiedBy, a.ModifiedAt); err != nil {
-			return err
-		}
-		if err := tx.holdSet(ctx, chosen, a); err != nil {
-			return err
-		}
-		out.New, err = tx.startActions(ctx, t, a, v.Start)
+		out, err = tx.assign(ctx, t, set, candidates, a)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// assign lets the assignment decide on the candidates and carries its verdict
+// out. The caller has locked the set and the candidates.
+func (tx *Tx) assign(ctx context.Context, t tenant.ID, set deployment.SetFacts, candidates []deployment.Candidate, a *deployment.Assignment) (*deployment.Assigned, error) {
+	v, err := a.Decide(set, candidates)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range v.Purge {
+		if err := tx.purgeActions(ctx, t, p, a.ModifiedAt); err != nil {
+			return nil, err
+		}
+	}
+	if v.Lock {
+		if err := tx.lockSet(ctx, t, set, a.ModifiedBy, a.ModifiedAt); err != nil {
+			return nil, err
+		}
+	}
+	out := &deployment.Assigned{Already: v.Already}
+	if len(v.Start) == 0 {
+		return out, nil
+	}
+	chosen, err := selectTargets(v.Start)
+	if err != nil {
+		return nil, err
+	}
+	if !a.Offline {
+		if err := tx.supersede(ctx, t, chosen, supersession{by: a.Set, autoclose: a.Autoclose, user: a.ModifiedBy, at: a.ModifiedAt}); err != nil {
+			return nil, err
+		}
+	}
+	if err := tx.cancelScheduled(ctx, t, chosen, a.ModifiedBy, a.ModifiedAt); err != nil {
+		return nil, err
+	}
+	if err := tx.holdSet(ctx, chosen, a); err != nil {
+		return nil, err
+	}
+	out.New, err = tx.startActions(ctx, t, a, v.Start)
+	return out, err
 }
 
 // missingTarget names the first target of the orders that is not there.
@@ -144,18 +151,20 @@ func (tx *Tx) candidates(ctx context.Context, t tenant.ID, a *deployment.Assignm
 	if err != nil || a.MaxActions <= 0 || len(found) == 0 {
 		return found, err
 	}
-	ids := make([]int64, len(found))
+	return found, tx.countActions(ctx, found, a.MaxActions)
+}
+
+// countActions tells of the candidates that have at least so many actions how
+// many they have.
+func (tx *Tx) countActions(ctx context.Context, found []deployment.Candidate, most int) error {
+	ids := make([]fleet.TargetID, len(found))
 	for i, c := range found {
-		ids[i] = int64(c.Target)
-	}
-	list, err = json.Marshal(ids)
-	if err != nil {
-		return nil, err
+		ids[i] = c.Target
 	}
 	full, err := all(ctx, tx, func(s scanner) (c [2]int64, err error) {
 		err = s.Scan(&c[0], &c[1])
 		return c, err
-	}, "SELECT a.target_id, count(*) FROM "+tx.db.ids("$1", "i")+" JOIN action a ON a.target_id = i.id GROUP BY a.target_id HAVING count(*) >= $2", string(list), a.MaxActions)
+	}, "SELECT a.target_id, count(*) FROM "+tx.db.ids("$1", "i")+" JOIN action a ON a.target_id = i.id GROUP BY a.target_id HAVING count(*) >= $2", idList(ids), most)
 	for _, c := range full {
 		for i := range found {
 			if int64(found[i].Target) == c[0] {
@@ -163,7 +172,7 @@ func (tx *Tx) candidates(ctx context.Context, t tenant.ID, a *deployment.Assignm
 			}
 		}
 	}
-	return found, err
+	return err
 }
 
 func scanCandidate(s scanner) (c deployment.Candidate, err error) {

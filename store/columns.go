@@ -235,3 +235,16 @@ func autoAssignmentColumns() columns {
 		"distributionset.version": {sql: "r.version", rel: set},
 	}), orders: map[string]order{"id": byKey(), "distributionset": {sql: "e.set_id"}}}
 }
+
+func targetFilterColumns() columns {
+	const linked = "auto_assignment x ON x.tenant_id = l.tenant_id AND x.name = l.name AND x.filter = l.query"
+	set := &relation{near: "e.id", far: "l.id", from: "target_filter l JOIN " + linked + " JOIN distribution_set r ON r.id = x.set_id", tenant: "r.tenant_id"}
+	return columns{fields: audited(map[string]column{
+		"name":                              {sql: "e.name"},
+		"autoassigndistributionset.name":    {sql: "r.name", rel: set},
+		"autoassigndistributionset.version": {sql: "r.version", rel: set},
+	}), orders: map[string]order{
+		"id":                        byKey(),
+		"autoassigndistributionset": {sql: "(SELECT x.set_id FROM target_filter l JOIN " + linked + " WHERE l.id = e.id)", null: true},
+	}}
+}

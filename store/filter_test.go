@@ -13,6 +13,7 @@ import (
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/internal/testdb"
 	"github.com/otaria/otaria/query"
+	"github.com/otaria/otaria/rollout"
 	"github.com/otaria/otaria/software"
 )
 
@@ -37,6 +38,11 @@ func listed() map[string]struct {
 		"set type":    {software.SetTypeFields(), setTypeColumns(), "distribution_set_type"},
 		"set tag":     {software.SetTagFields(), setTagColumns(), "distribution_set_tag"},
 		"action":      {deployment.ActionFields(), actionColumns(), "action"},
+
+		"rollout":         {rollout.Fields(), rolloutColumns(), "rollout"},
+		"rollout group":   {rollout.GroupFields(), groupColumns(), "rollout_group"},
+		"auto-assignment": {rollout.AutoAssignmentFields(), autoAssignmentColumns(), "auto_assignment"},
+		"target filter":   {rollout.TargetFilterFields(), targetFilterColumns(), "target_filter"},
 	}
 }
 

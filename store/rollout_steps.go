@@ -19,9 +19,9 @@ import (
 )
 
 // Busy implements rollout.StepStore.
-func (s Rollouts) Busy(ctx context.Context) (list []rollout.Busy, err error) {
+func (s Rollouts) Busy(ctx context.Context) (list []rollout.Busy[rollout.ID], err error) {
 	err = s.DB.view(ctx, func(q querier) error {
-		list, err = all(ctx, q, func(r scanner) (b rollout.Busy, err error) {
+		list, err = all(ctx, q, func(r scanner) (b rollout.Busy[rollout.ID], err error) {
 			err = r.Scan(&b.Tenant, &b.ID)
 			return b, err
 		}, "SELECT e.tenant_id, e.id FROM rollout e WHERE e.status IN (0, 1, 3, 5, 7, 11) ORDER BY e.id")

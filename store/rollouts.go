@@ -227,6 +227,15 @@ func cohortWhere(t tenant.ID, c rollout.Cohort, d dialect) (where string, args [
 	if c.Newcomers != 0 {
 		and("NOT EXISTS (SELECT 1 FROM action a WHERE a.target_id = e.id AND a.rollout_id >= $%d)", int64(c.Newcomers))
 	}
+	if c.Fresh {
+		where += " AND e.assigned_set IS DISTINCT FROM $2 AND NOT EXISTS (SELECT 1 FROM action a WHERE a.target_id = e.id AND a.set_id = $2)"
+	}
+	condition := condition
+	if len(c.Among) > 0 {
+		args = append(args, idList(c.Among))
+		where += fmt.Sprintf(" AND e.id IN (SELECT i.id FROM "+d.ids("$%d", "i")+")", len(args))
+		condition = rowCondition
+	}
 	for _, n := range []query.Node{c.Filter, c.Narrow} {
 		if n == nil {
 			continue
@@ -246,8 +255,13 @@ func (s Rollouts) CountCohort(ctx context.Context, t tenant.ID, c rollout.Cohort
 	if err != nil {
 		return 0, err
 	}
+	text := "SELECT count(*) FROM target e WHERE " + where
+	if c.Limit > 0 {
+		args = append(args, c.Limit)
+		text = fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM target e WHERE %s LIMIT $%d) AS some", where, len(args))
+	}
 	err = s.DB.view(ctx, func(q querier) error {
-		return q.row(ctx, "SELECT count(*) FROM target e WHERE "+where, args...).Scan(&n)
+		return q.row(ctx, text, args...).Scan(&n)
 	})
 	return n, err
 }

@@ -244,6 +244,9 @@ func (s Software) DeleteSet(ctx context.Context, t tenant.ID, id software.SetID,
 		if err != nil {
 			return err
 		}
+		if _, err := tx.deleteAuto(ctx, t, "set_id = $2", int64(id), by.ModifiedAt); err != nil {
+			return err
+		}
 		return remove(ctx, tx, t, "distribution_set", "set", int64(id), used, by)
 	})
 }

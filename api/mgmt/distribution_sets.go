@@ -434,8 +434,11 @@ func (a *API) setStatistics(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	none := 0
-	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Actions: actions, Rollouts: rollouts, TotalAutoAssignments: &none})
+	rules, err := a.Rollout.CountAutoAssignments(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Actions: actions, Rollouts: rollouts, TotalAutoAssignments: &rules})
 }
 
 func (a *API) setActionStatistics(w http.ResponseWriter, r *http.Request) error {
@@ -462,13 +465,20 @@ func (a *API) setRolloutStatistics(w http.ResponseWriter, r *http.Request) error
 	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{Rollouts: unlessEmpty(rollouts)})
 }
 
-// setAutoAssignmentStatistics has nothing to count before there are
-// auto-assignments.
 func (a *API) setAutoAssignmentStatistics(w http.ResponseWriter, r *http.Request) error {
-	if _, err := a.statisticsOf(r); err != nil {
+	id, err := a.statisticsOf(r)
+	if err != nil {
 		return err
 	}
-	return httpjson.Write(w, r, http.StatusOK, setStatisticsBody{})
+	var b setStatisticsBody
+	n, err := a.Rollout.CountAutoAssignments(r.Context(), id)
+	if n > 0 {
+		b.TotalAutoAssignments = &n
+	}
+	if err != nil {
+		return err
+	}
+	return httpjson.Write(w, r, http.StatusOK, b)
 }
 
 // statisticsOf returns the set that statistics are asked of, if it exists.

@@ -103,6 +103,8 @@ func routes() []route {
 		assignmentRoutes(),
 		actionRoutes(),
 		rolloutRoutes(),
+		autoAssignmentRoutes(),
+		targetFilterRoutes(),
 		targetRoutes(),
 		targetTypeRoutes(),
 		targetTagRoutes(),

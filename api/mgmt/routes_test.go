@@ -101,7 +101,7 @@ func TestTenantsAreSealed(t *testing.T) {
 }
 
 func lists() []string {
-	return []string{"/targets", "/softwaremodules", "/softwaremoduletypes", "/distributionsets", "/distributionsettypes", "/distributionsettags", "/targettypes", "/targettags", "/actions", "/rollouts"}
+	return []string{"/targets", "/softwaremodules", "/softwaremoduletypes", "/distributionsets", "/distributionsettypes", "/distributionsettags", "/targettypes", "/targettags", "/actions", "/rollouts", "/autoassignments", "/targetfilters"}
 }
 
 // seed gives the tenant one of everything, each named secret.
@@ -120,6 +120,8 @@ func seed(t *testing.T, s *site) {
 		{"/targettags/1/assigned/1", ``},
 		{"/distributionsettags/1/assigned/1", ``},
 		{"/distributionsets/1/assignedTargets", `[{"id":"1"}]`},
+		{"/autoassignments", `{"name":"secret","targetFilterQuery":"name==secret*","distributionSetId":1}`},
+		{"/targetfilters", `{"name":"secret","query":"name==secret*"}`},
 		{"/rollouts", `{"name":"secret","targetFilterQuery":"name==secret*","distributionSetId":1}`},
 	} {
 		if w := s.do(t, http.MethodPost, c[0], c[1]); w.Code >= 300 {

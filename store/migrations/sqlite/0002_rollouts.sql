@@ -98,6 +98,8 @@ CREATE TABLE auto_assignment (
 	UNIQUE (tenant_id, name)
 ) STRICT;
 CREATE INDEX auto_assignment_set ON auto_assignment (set_id);
+-- What the engine works on: ready, running.
+CREATE INDEX auto_assignment_busy ON auto_assignment (status) WHERE status IN (2, 4);
 
 CREATE TABLE target_filter (
 	id          INTEGER PRIMARY KEY AUTOINCREMENT,
