@@ -88,6 +88,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.rollouts().run(ctx) })
 	g.Go(func() error { return e.autoAssignments().run(ctx) })
+	g.Go(func() error { return e.invalidations().run(ctx) })
 	return g.Wait()
 }
 

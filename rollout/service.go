@@ -38,6 +38,7 @@ type Store interface {
 	AutoAssignmentStore
 	AutoStepStore
 	TargetFilterStore
+	InvalidationStore
 }
 
 // ReadStore reads rollouts and groups. What is not there is fault.NotFound.

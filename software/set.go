@@ -61,6 +61,20 @@ func (s *Set) Complete() bool {
 	return true
 }
 
+// Invalidate makes the set invalid for ever: nothing new may use it. It reports
+// whether the set was valid; doing so again is no error.
+func (s *Set) Invalidate() (changed bool, err error) {
+	if s.Deleted {
+		return false, fault.SoftDeleted("DistributionSet", int64(s.ID))
+	}
+	if err := s.mustBeComplete(); err != nil {
+		return false, err
+	}
+	changed = s.Valid
+	s.Valid = false
+	return changed, nil
+}
+
 func (s *Set) mustBeComplete() error {
 	if !s.Complete() {
 		return fault.New(fault.SetIncomplete, "Distribution set %s:%s (%d) is incomplete: it needs a module of every mandatory type, and every module needs its artifacts.", s.Name, s.Version, s.ID)
@@ -494,25 +508,6 @@ func (s *Service) DeleteSet(ctx context.Context, id SetID) error {
 	if fault.Is(err, fault.NotFound) {
 		return missing("DistributionSet", decimal(id))
 	}
-	return err
-}
-
-// InvalidateSet makes a set invalid for ever: nothing new may use it. Doing so
-// again is no error. What happens to actions of the set is for deployment.
-func (s *Service) InvalidateSet(ctx context.Context, id SetID) error {
-	_, err := s.Store.UpdateSet(ctx, caller.From(ctx).Tenant, id, func(set *Set) error {
-		if set.Deleted {
-			return fault.SoftDeleted("DistributionSet", int64(id))
-		}
-		if err := set.mustBeComplete(); err != nil {
-			return err
-		}
-		if set.Valid {
-			set.Valid = false
-			set.Touch(ctx, s.Now())
-		}
-		return nil
-	})
 	return err
 }
 

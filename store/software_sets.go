@@ -199,38 +199,44 @@ func saveSetModules(ctx context.Context, tx *Tx, t tenant.ID, before, set *softw
 // UpdateSet implements software.SetStore.
 func (s Software) UpdateSet(ctx context.Context, t tenant.ID, id software.SetID, change func(*software.Set) error) (set *software.Set, err error) {
 	err = s.DB.update(ctx, func(tx *Tx) error {
-		if set, err = wholeSet(ctx, tx, tx.db.dialect, t, id, tx.db.lock("e")); err != nil {
-			return err
-		}
-		before := *set
-		before.Modules = slices.Clone(set.Modules)
-		if err := change(set); err != nil {
-			return err
-		}
-		if reflect.DeepEqual(before, *set) {
-			return nil
-		}
-		if _, err := tx.exec(ctx, "UPDATE distribution_set SET name = $2, version = $3, description = $4, required_migration_step = $5, valid = $6, locked = $7, modified_by = $8, modified_at = $9 WHERE id = $1",
-			int64(id), set.Name, set.Version, set.Description, set.RequiredMigrationStep, set.Valid, set.Locked, set.ModifiedBy, set.ModifiedAt.UnixMilli()); err != nil {
-			return setTaken(tx, err, set)
-		}
-		if err := saveSetModules(ctx, tx, t, &before, set); err != nil {
-			return err
-		}
-		e := softwareChanged(t, "set", int64(id), set.ModifiedAt)
-		if before.Name != set.Name || before.Version != set.Version { // polling intervals may be chosen by them
-			used, err := exists(ctx, tx, "target WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target WHERE installed_set = $1", int64(id))
-			if err != nil {
-				return err
-			}
-			if used {
-				e.Reach = event.AnyTarget
-			}
-		}
-		tx.record(e)
-		return nil
+		set, err = tx.updateSet(ctx, t, id, change)
+		return err
 	})
 	return set, err
+}
+
+// updateSet lets change decide on the set and saves it.
+func (tx *Tx) updateSet(ctx context.Context, t tenant.ID, id software.SetID, change func(*software.Set) error) (set *software.Set, err error) {
+	if set, err = wholeSet(ctx, tx, tx.db.dialect, t, id, tx.db.lock("e")); err != nil {
+		return nil, err
+	}
+	before := *set
+	before.Modules = slices.Clone(set.Modules)
+	if err := change(set); err != nil {
+		return nil, err
+	}
+	if reflect.DeepEqual(before, *set) {
+		return set, nil
+	}
+	if _, err := tx.exec(ctx, "UPDATE distribution_set SET name = $2, version = $3, description = $4, required_migration_step = $5, valid = $6, locked = $7, modified_by = $8, modified_at = $9 WHERE id = $1",
+		int64(id), set.Name, set.Version, set.Description, set.RequiredMigrationStep, set.Valid, set.Locked, set.ModifiedBy, set.ModifiedAt.UnixMilli()); err != nil {
+		return nil, setTaken(tx, err, set)
+	}
+	if err := saveSetModules(ctx, tx, t, &before, set); err != nil {
+		return nil, err
+	}
+	e := softwareChanged(t, "set", int64(id), set.ModifiedAt)
+	if before.Name != set.Name || before.Version != set.Version { // polling intervals may be chosen by them
+		used, err := exists(ctx, tx, "target WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target WHERE installed_set = $1", int64(id))
+		if err != nil {
+			return nil, err
+		}
+		if used {
+			e.Reach = event.AnyTarget
+		}
+	}
+	tx.record(e)
+	return set, nil
 }
 
 // DeleteSet implements software.SetStore.

@@ -10,6 +10,7 @@ import (
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/identity"
 	"github.com/otaria/otaria/query"
+	"github.com/otaria/otaria/rollout"
 	"github.com/otaria/otaria/software"
 )
 
@@ -362,6 +363,17 @@ func (cancelation) Literals() []string {
 	return []string{string(cancelSoft), string(cancelForce), string(cancelNone)}
 }
 
+func (c cancelation) domain() rollout.Cancelation {
+	switch c {
+	case cancelSoft:
+		return rollout.CancelSoft
+	case cancelForce:
+		return rollout.CancelForce
+	case cancelNone:
+	}
+	return rollout.CancelNothing
+}
+
 func (a *API) invalidateSet(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID[software.SetID](r, "setId")
 	if err != nil {
@@ -376,16 +388,7 @@ func (a *API) invalidateSet(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	if err := a.Software.InvalidateSet(r.Context(), id); err != nil {
-		return err
-	}
-	if in.ActionCancelationType != cancelNone {
-		if err := a.Deployment.CancelSet(r.Context(), id, in.ActionCancelationType == cancelForce); err != nil {
-			return err
-		}
-	}
-	httpjson.NoContent(w, r)
-	return nil
+	return done(w, r, a.Rollout.InvalidateSet(r.Context(), id, in.ActionCancelationType.domain()))
 }
 
 func (a *API) assignSet(w http.ResponseWriter, r *http.Request) error {

@@ -37,6 +37,15 @@ type bench struct {
 	seen  []event.Event
 }
 
+// invalidate makes a set invalid, as invalidations do.
+func (b *bench) invalidate(id software.SetID) error {
+	_, err := b.Store.UpdateSet(b.ctx, caller.From(b.ctx).Tenant, id, func(set *software.Set) error {
+		_, err := set.Invalidate()
+		return err
+	})
+	return err
+}
+
 func newBench(t *testing.T, db *store.DB) *bench {
 	t.Helper()
 	b := &bench{db: db, now: time.UnixMilli(1_700_000_000_000)}
@@ -513,15 +522,15 @@ func sets(t *testing.T, b *bench) {
 	if got, err = b.Set(b.ctx, set.ID); err != nil || got.Complete() {
 		t.Errorf("got %+v, %v; want it incomplete without its mandatory module", got, err)
 	}
-	kind(t, b.InvalidateSet(b.ctx, set.ID), fault.SetIncomplete)
+	kind(t, b.invalidate(set.ID), fault.SetIncomplete)
 
 	other := b.set(t, "os_app", "taken")
 	_, err = b.UpdateSet(b.ctx, other.ID, software.SetChange{Name: ptr("s")})
 	kind(t, err, fault.Exists)
 
 	ok(t, b.AddModules(b.ctx, set.ID, []*software.ModuleID{&os1.ID}))
-	ok(t, b.InvalidateSet(b.ctx, set.ID))
-	ok(t, b.InvalidateSet(b.ctx, set.ID))
+	ok(t, b.invalidate(set.ID))
+	ok(t, b.invalidate(set.ID))
 	_, err = b.UpdateSet(b.ctx, set.ID, software.SetChange{})
 	kind(t, err, fault.SetInvalid)
 	kind(t, b.AddModules(b.ctx, set.ID, []*software.ModuleID{&os1.ID}), fault.SetInvalid)

@@ -113,6 +113,16 @@ CREATE TABLE target_filter (
 	UNIQUE (tenant_id, name)
 );
 
+-- Sets that were invalidated and may have active actions left to cancel.
+CREATE TABLE invalidation (
+	set_id     BIGINT  NOT NULL PRIMARY KEY REFERENCES distribution_set (id) ON DELETE CASCADE,
+	tenant_id  BIGINT  NOT NULL REFERENCES tenant (id) ON DELETE CASCADE,
+	force      BOOLEAN NOT NULL, -- ended at once, whatever the device does
+	by_user    TEXT COLLATE "C" NOT NULL,
+	waiting    TEXT COLLATE "C" NOT NULL DEFAULT '', -- why the next step fails; empty: it does not
+	created_at BIGINT  NOT NULL
+);
+
 -- Which process does a kind of background work. The fence grows with each new
 -- holder; a step of an older one is refused.
 CREATE TABLE lease (
