@@ -40,6 +40,7 @@ const (
 	DropScheduled             // remove actions that were not started
 	CancelActive              // ask devices to give up
 	QuitActive                // end actions without asking
+	DropMembers               // forget who was to take part
 	Remove                    // remove the rollout itself
 )
 
@@ -53,6 +54,10 @@ type Step struct {
 // StepSize is how many targets a step takes: few enough for a moment's work,
 // which on SQLite nothing else can be written in.
 const StepSize = 5000
+
+// FillSize is how many targets are put into a group at once, which costs far
+// less than making their actions.
+const FillSize = 20_000
 
 // Outcome says how a step went.
 type Outcome struct {
@@ -123,6 +128,11 @@ func (r *Run) Done(s Step, o Outcome, t *Turn) (next Step, more bool) {
 			return Step{}, true
 		}
 		r.end()
+	case DropMembers:
+		if o.More {
+			return Step{}, true
+		}
+		return Step{Work: Remove}, false
 	case NoWork, Remove:
 	}
 	return Step{}, false
@@ -141,7 +151,7 @@ func (r *Run) fill() (Step, bool) {
 		case g.Dynamic || g.Total >= g.Planned:
 			r.full(i)
 		default:
-			return Step{Fill, g, min(StepSize, g.Planned-g.Total)}, true
+			return Step{Fill, g, min(FillSize, g.Planned-g.Total)}, true
 		}
 	}
 	r.created()
@@ -447,7 +457,7 @@ func (r *Run) dropped(o Outcome) (Step, bool) {
 		return Step{}, true
 	}
 	if r.Rollout.Status == Deleting && !r.HasActions {
-		return Step{Work: Remove}, false
+		return Step{Work: DropMembers, Limit: FillSize}, true
 	}
 	for i := range r.Groups {
 		if g := &r.Groups[i]; g.open() {

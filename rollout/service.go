@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/otaria/otaria/caller"
@@ -325,7 +326,11 @@ func (r *Run) cohort(g *Group, grows bool, m query.Moment) (Cohort, error) {
 	if grows {
 		c.Newcomers = r.Rollout.ID
 	} else {
-		c.CreatedBy, c.Rollout, c.After = r.Rollout.CreatedAt, r.Rollout.ID, g.Cursor
+		c.CreatedBy, c.After = r.Rollout.CreatedAt, g.Cursor
+		// Groups of one filter take targets one after the other, and none twice.
+		if slices.ContainsFunc(r.Groups, func(o Group) bool { return o.Filter != g.Filter }) {
+			c.Rollout = r.Rollout.ID
+		}
 	}
 	return c, nil
 }

@@ -233,7 +233,7 @@ type supersession struct {
 // whose set is a required migration step. The caller has locked the targets.
 func (tx *Tx) supersede(ctx context.Context, t tenant.ID, targets selection, s supersession) error {
 	// To be canceled, unless it is already; to be closed, in any case.
-	which := "a.target_id IN " + tx.chosen() + " AND a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)"
+	which := "a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)"
 	how := ending{quit: s.autoclose, user: s.user, at: s.at, says: deployment.Superseded(s.by, s.autoclose)}
 	if !s.autoclose {
 		which += fmt.Sprintf(" AND a.status <> %d", deployment.Canceling)
@@ -250,7 +250,8 @@ type ending struct {
 	says string // to the history
 }
 
-// callOff asks devices to give up the actions a for which the condition holds,
+// callOff asks devices to give up the actions a of the targets that are the first
+// argument, for which the condition holds,
 // or ends them at once, and returns which those were. The caller has locked the
 // targets.
 func (tx *Tx) callOff(ctx context.Context, t tenant.ID, which string, args []any, how ending) ([]changed, error) {
@@ -264,7 +265,7 @@ func (tx *Tx) callOff(ctx context.Context, t tenant.ID, which string, args []any
 		return nil, err
 	}
 	list, err := all(ctx, tx, scanChanged, fmt.Sprintf(`UPDATE action AS a SET status = %[1]d, newest_entry = %[1]d, active = %[2]s, consent_awaited = %[3]s, revision = revision + 1, entries = entries + 1,
-		modified_by = $%[4]d, modified_at = $%[5]d WHERE %[6]s RETURNING id, target_id`, status, stays, consent, n+1, n+2, which), append(slices.Clip(args), how.user, at)...)
+		modified_by = $%[4]d, modified_at = $%[5]d WHERE a.id IN (SELECT o.id FROM (%[6]s) AS o) RETURNING id, target_id`, status, stays, consent, n+1, n+2, tx.db.perTarget("$1", which)), append(slices.Clip(args), how.user, at)...)
 	if err != nil || len(list) == 0 {
 		return nil, err
 	}
@@ -290,8 +291,8 @@ func (tx *Tx) enter(ctx context.Context, t tenant.ID, list []changed, status dep
 // an entry in the history (update-domain 3.2, point 8).
 func (tx *Tx) cancelScheduled(ctx context.Context, t tenant.ID, targets selection, user string, at time.Time) error {
 	changed, err := all(ctx, tx, scanChanged, fmt.Sprintf(`UPDATE action AS a SET status = %d, revision = revision + 1, modified_by = $2, modified_at = $3
-		WHERE a.target_id IN `+tx.chosen()+` AND a.status = %d AND NOT a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)
-		RETURNING id, target_id`, deployment.Canceled, deployment.Scheduled), string(targets), user, at.UnixMilli())
+		WHERE a.id IN (SELECT o.id FROM (%s) AS o) RETURNING id, target_id`, deployment.Canceled, tx.db.perTarget("$1",
+		fmt.Sprintf("a.status = %d AND NOT a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)", deployment.Scheduled))), string(targets), user, at.UnixMilli())
 	if err != nil {
 		return err
 	}

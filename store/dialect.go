@@ -35,6 +35,12 @@ type dialect struct {
 	// the one column id.
 	ids func(param, alias string) string
 
+	// perTarget is a SELECT of the ids and target ids of the actions a of some
+	// targets, for which the condition holds. It goes from the targets to their
+	// actions, whatever the planner believes of either: after a step that changed
+	// most of them its statistics are wrong.
+	perTarget func(param, cond string) string
+
 	// orLooksUp: below an OR a condition on another table looks each row up
 	// instead of gathering all ids first. PostgreSQL searches a gathered list
 	// that outgrows its working memory from end to end for every row; SQLite
@@ -87,6 +93,14 @@ func postgresTable(param, alias string, columns ...string) string {
 
 func postgresIDs(param, alias string) string {
 	return fmt.Sprintf("(SELECT CAST(value AS bigint) AS id FROM jsonb_array_elements_text(CAST(%s AS jsonb))) AS %s", param, alias)
+}
+
+func sqlitePerTarget(param, cond string) string {
+	return "SELECT a.id, a.target_id FROM " + sqliteIDs(param, "i") + " CROSS JOIN action a WHERE a.target_id = i.id AND " + cond
+}
+
+func postgresPerTarget(param, cond string) string {
+	return "SELECT x.id, x.target_id FROM " + postgresIDs(param, "i") + " CROSS JOIN LATERAL (SELECT a.id, a.target_id FROM action a WHERE a.target_id = i.id AND " + cond + " OFFSET 0) AS x"
 }
 
 // querier runs statements: a transaction, or the readers' pool.

@@ -19,6 +19,7 @@ func postgresDialect() dialect {
 		lock:       postgresLock,
 		table:      postgresTable,
 		ids:        postgresIDs,
+		perTarget:  postgresPerTarget,
 		orLooksUp:  true,
 		classify:   classifyPostgres,
 	}

@@ -169,6 +169,9 @@ func (tx *Tx) work(ctx context.Context, t tenant.ID, run *rollout.Run, step roll
 		return tx.endActive(ctx, t, run, step, "Canceled, because rollout "+strconv.Quote(run.Rollout.Name)+" was stopped.")
 	case rollout.QuitActive:
 		return tx.endActive(ctx, t, run, step, "Ended, because rollout "+strconv.Quote(run.Rollout.Name)+" was deleted; the device is not told.")
+	case rollout.DropMembers:
+		n, err := tx.affected(ctx, "DELETE FROM rollout_member WHERE (target_id, rollout_id) IN (SELECT m.target_id, m.rollout_id FROM rollout_group g JOIN rollout_member m ON m.group_id = g.id WHERE g.rollout_id = $1 LIMIT $2)", int64(run.Rollout.ID), step.Limit)
+		return rollout.Outcome{N: n, More: n == step.Limit}, err
 	case rollout.Remove:
 		if _, err := tx.exec(ctx, "DELETE FROM rollout WHERE id = $1", int64(run.Rollout.ID)); err != nil {
 			return rollout.Outcome{}, err
@@ -279,15 +282,15 @@ type waiting struct {
 func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance) (o rollout.Outcome, err error) {
 	r, group := &run.Rollout, int64(step.Group.ID)
 	ids, err := all(ctx, tx, scalar[int64], fmt.Sprintf(`SELECT t.id FROM target t WHERE t.id IN
-		(SELECT a.target_id FROM action a WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.id LIMIT $2) ORDER BY t.id`, deployment.Scheduled)+tx.db.lock("t"), group, step.Limit)
+		(SELECT a.target_id FROM action a WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.rollout_group_id, a.status, a.id LIMIT $2) ORDER BY t.id`, deployment.Scheduled)+tx.db.lock("t"), group, step.Limit)
 	if err != nil || len(ids) == 0 {
 		return o, err
 	}
 	o.More = int64(len(ids)) == step.Limit
 	// Again, now that the targets are locked: an assignment may have come in between.
-	list, err := all(ctx, tx, scanWaiting, fmt.Sprintf(`SELECT a.id, a.target_id, COALESCE(t.assigned_set = $3, FALSE), ac.initiator, ac.remark, ac.activated_by, ac.activated_at
-		FROM `+tx.db.ids("$1", "i")+` CROSS JOIN target t JOIN action a ON a.target_id = t.id LEFT JOIN auto_confirm ac ON ac.target_id = t.id
-		WHERE t.id = i.id AND a.rollout_group_id = $2 AND a.status = %d AND NOT a.active ORDER BY a.id`, deployment.Scheduled), idList(ids), group, int64(r.Set))
+	list, err := all(ctx, tx, scanWaiting, `SELECT o.id, o.target_id, COALESCE(t.assigned_set = $3, FALSE), ac.initiator, ac.remark, ac.activated_by, ac.activated_at
+		FROM (`+tx.db.perTarget("$1", fmt.Sprintf("a.rollout_group_id = $2 AND a.status = %d AND NOT a.active", deployment.Scheduled))+`) AS o
+		JOIN target t ON t.id = o.target_id LEFT JOIN auto_confirm ac ON ac.target_id = t.id ORDER BY o.id`, idList(ids), group, int64(r.Set))
 	if err != nil {
 		return o, err
 	}
@@ -407,7 +410,7 @@ func (tx *Tx) endActive(ctx context.Context, t tenant.ID, run *rollout.Run, step
 		return o, err
 	}
 	o.N, o.More = int64(len(ids)), int64(len(ids)) == step.Limit
-	list, err := tx.callOff(ctx, t, "a.target_id IN "+tx.chosen()+" AND a.rollout_id = $2 AND "+which, []any{idList(ids), int64(run.Rollout.ID)},
+	list, err := tx.callOff(ctx, t, "a.rollout_id = $2 AND "+which, []any{idList(ids), int64(run.Rollout.ID)},
 		ending{quit: quit, user: run.Rollout.ModifiedBy, at: run.Now, says: deployment.ServerPrefix + says})
 	if err != nil || !quit {
 		return o, err

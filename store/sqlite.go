@@ -30,6 +30,7 @@ func sqliteDialect() dialect {
 		lock:       sqliteLock,
 		table:      sqliteTable,
 		ids:        sqliteIDs,
+		perTarget:  sqlitePerTarget,
 		classify:   classifySQLite,
 	}
 }

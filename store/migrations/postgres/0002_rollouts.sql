@@ -66,7 +66,7 @@ CREATE INDEX rollout_group_rollout ON rollout_group (rollout_id, id);
 CREATE TABLE rollout_member (
 	target_id  BIGINT  NOT NULL REFERENCES target (id) ON DELETE CASCADE,
 	rollout_id BIGINT  NOT NULL,
-	group_id   BIGINT  NOT NULL REFERENCES rollout_group (id) ON DELETE CASCADE,
+	group_id   BIGINT  NOT NULL, -- whoever removes the rollout removes its members
 	PRIMARY KEY (target_id, rollout_id)
 );
 CREATE INDEX rollout_member_group ON rollout_member (group_id, target_id);

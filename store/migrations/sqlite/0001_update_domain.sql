@@ -273,7 +273,7 @@ CREATE TABLE auto_confirm (
 
 CREATE TABLE action (
 	id               INTEGER PRIMARY KEY AUTOINCREMENT,
-	tenant_id        INTEGER NOT NULL REFERENCES tenant (id) ON DELETE CASCADE,
+	tenant_id        INTEGER NOT NULL, -- of the target, which goes with it
 	target_id        INTEGER NOT NULL REFERENCES target (id) ON DELETE CASCADE,
 	set_id           INTEGER NOT NULL REFERENCES distribution_set (id),
 	status           INTEGER NOT NULL, -- deployment.Status
@@ -304,8 +304,6 @@ CREATE INDEX action_target ON action (target_id, id);
 CREATE INDEX action_active ON action (target_id, weight DESC, id) WHERE active;
 CREATE INDEX action_set ON action (set_id, status);
 CREATE INDEX action_tenant ON action (tenant_id, id);
--- What rollouts have in store; 8 is deployment.Scheduled.
-CREATE INDEX action_scheduled ON action (target_id) WHERE status = 8;
 
 CREATE TABLE action_status (
 	id          INTEGER PRIMARY KEY AUTOINCREMENT,
