@@ -2,7 +2,6 @@ package deployment
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -173,11 +172,5 @@ func (s *Service) deletable(ctx context.Context) ([]Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	var allowed []Status
-	for n, name := range names() {
-		if slices.Contains(settings.DeletableStatuses, strings.ToUpper(name)) {
-			allowed = append(allowed, Status(n))
-		}
-	}
-	return allowed, nil
+	return statusesOf(settings.DeletableStatuses), nil
 }

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -57,6 +58,7 @@ type Config struct {
 	ShutdownTimeout time.Duration // for running requests
 	MaxUpload       int64         // bytes
 	Quotas          tenant.Quotas // of every tenant
+	CleanupEvery    time.Duration // between two searches for what nothing needs; 0: an hour
 	Pprof           string        // address that Go's profiles are served on; empty: none
 	Version         string
 	Log             *slog.Logger
@@ -85,6 +87,9 @@ const (
 	// it is gone without a word.
 	leaseTime     = 10 * time.Second
 	releaseWithin = 2 * time.Second
+	// defaultCleanup is how often old actions and artifact bytes are looked for.
+	// It costs a look at the actions' index, and takes a thousand at once.
+	defaultCleanup = time.Hour
 	// pollIndexSize bounds the poll index: some 200 bytes an entry, filled as
 	// devices come.
 	pollIndexSize = 4 << 20
@@ -149,8 +154,10 @@ func Run(ctx context.Context, c Config) (err error) {
 	campaigns := &rollout.Service{Store: keepRollouts, Tenants: tenants, Quotas: quotas, Now: now, Log: c.Log}
 	leases := &lease.Keeper{Holder: rand.Int64(), For: leaseTime, Now: now} //nolint:gosec // tells processes apart, keeps no secret
 	if db.Shared() {
-		leases.Store = keepRollouts
+		leases.Store = store.Leases{DB: db}
 	}
+	every := cmp.Or(c.CleanupEvery, defaultCleanup)
+	cleaner := &deployment.Cleaner{Store: keepDeployment, Tenants: tenants, Lease: leases, Every: every, Now: now, Log: c.Log}
 	engine := &rollout.Engine{Rollouts: campaigns, Lease: leases, Every: engineEvery, Log: c.Log}
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
 	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Rollout: campaigns, Quotas: quotas, Log: c.Log, MaxUpload: c.MaxUpload}
@@ -206,12 +213,15 @@ func Run(ctx context.Context, c Config) (err error) {
 	defer stop()
 	g, gctx := errgroup.WithContext(background)
 	g.Go(func() error { return visits.Run(gctx, saveVisitsEvery) })
-	g.Go(func() error { return sweep(gctx, modules, c.Log) })
+	g.Go(func() error { return sweep(gctx, modules, every, c.Log) })
 	g.Go(func() error { return serveProfiles(gctx) })
 	g.Go(func() error { return watchHeap(gctx) })
 	g.Go(func() error { return forget(gctx, db, c.Log) })
 	g.Go(func() error {
-		err := engine.Run(gctx)
+		leased, lctx := errgroup.WithContext(gctx)
+		leased.Go(func() error { return engine.Run(lctx) })
+		leased.Go(func() error { return cleaner.Run(lctx) })
+		err := leased.Wait()
 		end, cancel := context.WithTimeout(context.WithoutCancel(gctx), releaseWithin)
 		defer cancel()
 		if e := leases.Release(end); e != nil {

@@ -8,24 +8,23 @@ import (
 	"github.com/otaria/otaria/software"
 )
 
-const (
-	// sweepEvery is how often the blob store is searched for contents that no
-	// artifact has: what refused or crashed uploads and deletions left.
-	sweepEvery = time.Hour
-	// sweepStep bounds one step of the search.
-	sweepStep = 500
-)
+// sweepStep bounds one step of the search of the blob store.
+const sweepStep = 500
 
-// sweep searches the blob store from time to time. Several processes may do so
-// at once; what one of them misses, the next round gets.
-func sweep(ctx context.Context, s *software.Service, log *slog.Logger) error {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
+// sweep searches the blob store from time to time for contents that no artifact
+// has: what refused or crashed uploads and deletions left. Each process searches
+// its own store, which others may share: the store's grace time keeps what one
+// of them has stored and not yet recorded (see package blob), and what one
+// misses, the next round gets. A crash loses the place, and nothing else. It does
+// not begin at the start: who started with the wrong database may still notice.
+func sweep(ctx context.Context, s *software.Service, every time.Duration, log *slog.Logger) error {
+	pause := time.NewTimer(every)
+	defer pause.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-pause.C:
 		}
 		var contents int
 		var bytes int64
@@ -34,7 +33,7 @@ func sweep(ctx context.Context, s *software.Service, log *slog.Logger) error {
 			contents += removed.Contents
 			bytes += removed.Bytes
 			if err != nil && ctx.Err() == nil {
-				log.WarnContext(ctx, "the search for artifact bytes that nothing needs broke off; it begins anew in an hour", slog.Any("error", err))
+				log.WarnContext(ctx, "the search for artifact bytes that nothing needs broke off; it begins anew in the next round", slog.Any("error", err))
 			}
 			if err != nil || next == "" {
 				break
@@ -44,5 +43,6 @@ func sweep(ctx context.Context, s *software.Service, log *slog.Logger) error {
 		if contents > 0 {
 			log.InfoContext(ctx, "removed artifact bytes that nothing needs", slog.Int("contents", contents), slog.Int64("bytes", bytes))
 		}
+		pause.Reset(every)
 	}
 }

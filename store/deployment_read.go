@@ -210,19 +210,21 @@ func (d Deployment) DeleteActions(ctx context.Context, t tenant.ID, which deploy
 		if err := tx.row(ctx, "SELECT count(*) FROM action e WHERE "+where+" AND e.status NOT IN ("+statusList(allowed)+")", args...).Scan(&refused); err != nil || refused > 0 {
 			return err
 		}
-		return tx.deleteActions(ctx, t, "SELECT e.id FROM action e WHERE "+where+" AND e.status IN ("+statusList(allowed)+")", args, now)
+		_, err := tx.deleteActions(ctx, t, "SELECT e.id FROM action e WHERE "+where+" AND e.status IN ("+statusList(allowed)+")", args, now)
+		return err
 	})
 	return refused, err
 }
 
-// deleteActions removes the actions whose ids the statement gives.
-func (tx *Tx) deleteActions(ctx context.Context, t tenant.ID, ids string, args []any, now time.Time) error {
+// deleteActions removes the actions whose ids the statement gives, and returns
+// how many those were.
+func (tx *Tx) deleteActions(ctx context.Context, t tenant.ID, ids string, args []any, now time.Time) (int, error) {
 	gone, err := all(ctx, tx, scanChanged, "DELETE FROM action WHERE id IN ("+ids+") RETURNING id, target_id", args...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	tx.recordActions(t, event.ActionDeleted, gone, now.UnixMilli())
-	return nil
+	return len(gone), nil
 }
 
 // DeleteOldest implements deployment.ActionStore.
@@ -232,8 +234,9 @@ func (d Deployment) DeleteOldest(ctx context.Context, t tenant.ID, target fleet.
 		if err != nil {
 			return err
 		}
-		return tx.deleteActions(ctx, t, "SELECT e.id FROM action e WHERE e.target_id = $1 AND e.status IN ("+statusList(allowed)+
+		_, err = tx.deleteActions(ctx, t, "SELECT e.id FROM action e WHERE e.target_id = $1 AND e.status IN ("+statusList(allowed)+
 			") AND e.id NOT IN (SELECT n.id FROM action n WHERE n.target_id = $1 ORDER BY n.id DESC LIMIT $2)", []any{id, keep}, now)
+		return err
 	})
 }
 

@@ -382,7 +382,7 @@ func TestFence(t *testing.T) {
 		c.fleet(t, "t", 1)
 		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app")})
 		keeper := func(holder int64) *lease.Keeper {
-			return &lease.Keeper{Store: Rollouts{w.db}, Holder: holder, For: 10 * time.Second, Now: func() time.Time { return w.now }}
+			return &lease.Keeper{Store: Leases{w.db}, Holder: holder, For: 10 * time.Second, Now: func() time.Time { return w.now }}
 		}
 		one, two := keeper(1), keeper(2)
 		first, err := one.Hold(w.ctx, "x")

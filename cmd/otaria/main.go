@@ -56,6 +56,7 @@ type serveCommand struct {
 	ShutdownTimeout time.Duration    `help:"How long running downloads may go on after SIGTERM." default:"30s" env:"OTARIA_SHUTDOWN_TIMEOUT" placeholder:"TIME"`
 	MaxUpload       int64            `help:"Largest artifact, in bytes." default:"4294967296" env:"OTARIA_MAX_UPLOAD" placeholder:"BYTES"`
 	Quotas          map[string]int64 `help:"Limits other than the contract's, in place of the file's quotas, by the names that GET /rest/v1/quotas lists, such as targetsPerRolloutGroup=200000; 0: no limit." env:"OTARIA_QUOTAS" mapsep:"," placeholder:"NAME=N,..."`
+	CleanupEvery    time.Duration    `help:"How often to look for old actions, as the tenants' settings action.cleanup.auto.* say, and for artifact bytes that nothing needs any more." default:"1h" env:"OTARIA_CLEANUP_EVERY" placeholder:"TIME"`
 	LogLevel        slog.Level       `help:"debug, info, warn or error." default:"info" env:"OTARIA_LOG_LEVEL" placeholder:"LEVEL"`
 	Pprof           string           `hidden:"" help:"Loopback address to serve Go's profiles on, such as 127.0.0.1:6060." placeholder:"ADDR"`
 	LogFormat       string           `help:"text or json." enum:"text,json" default:"text" env:"OTARIA_LOG_FORMAT" placeholder:"FORMAT"`
@@ -151,6 +152,9 @@ func (s *serveCommand) Run(st streams) error {
 	if err != nil {
 		return fmt.Errorf("--quotas: %w", err)
 	}
+	if s.CleanupEvery <= 0 {
+		return errors.New("--cleanup-every: a time such as 1h is expected; what is to be removed is said by the tenants' settings")
+	}
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key go together: give both or none")
 	}
@@ -173,6 +177,7 @@ func (s *serveCommand) Run(st streams) error {
 		ShutdownTimeout: s.ShutdownTimeout,
 		MaxUpload:       s.MaxUpload,
 		Quotas:          quotas,
+		CleanupEvery:    s.CleanupEvery,
 		Pprof:           s.Pprof,
 		Version:         buildVersion(),
 		Log:             slog.New(handler),
