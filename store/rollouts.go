@@ -262,7 +262,7 @@ func (s Rollouts) CountCohort(ctx context.Context, t tenant.ID, c rollout.Cohort
 	text := "SELECT count(*) FROM target e WHERE " + where
 	if c.Limit > 0 {
 		args = append(args, c.Limit)
-		text = fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM target e WHERE %s LIMIT $%d) AS some", where, len(args))
+		text = fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM target e WHERE %s LIMIT $%d) AS counted", where, len(args))
 	}
 	err = s.DB.view(ctx, func(q querier) error {
 		return q.row(ctx, text, args...).Scan(&n)
