@@ -124,7 +124,7 @@ func (tx *Tx) cancelSet(ctx context.Context, t tenant.ID, set software.SetID, no
 		_, err := tx.exec(ctx, "DELETE FROM invalidation WHERE set_id = $1", int64(set))
 		return false, err
 	}
-	which, args := "a.target_id IN "+tx.chosen()+" AND a.set_id = $2 AND a.active", []any{idList(ids), int64(set)}
+	which, args := "a.set_id = $2 AND a.active", []any{idList(ids), int64(set)}
 	if _, err := tx.callOff(ctx, t, which+" AND a.status IN ("+activeStatuses+")", args, ending{
 		user: by, at: now, says: deployment.ServerPrefix + fmt.Sprintf("Canceled, because distribution set %d was invalidated.", set),
 	}); err != nil {
