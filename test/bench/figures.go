@@ -106,7 +106,32 @@ func (f *figures) markdown() string {
 				median(c.feedback, p50), median(c.feedback, p99), median(c.feedback, ofServer), median(c.feedback, ofBase))
 		}
 	}
+	f.rollouts(&b)
 	return b.String()
+}
+
+// rollouts prints what was measured of rollouts.
+func (f *figures) rollouts(b *strings.Builder) {
+	if !f.plan.rollouts {
+		return
+	}
+	fmt.Fprintf(b, "\nA rollout over the whole fleet in %d groups, while devices poll: seconds until it is READY, until all its actions are made and the first group runs, until a second group runs, until all devices have reported.\n\n", rolloutGroups)
+	b.WriteString("| database | targets | p99 of polls meanwhile | ready s | targets/s | running s | second group s | targets/s | finished s | reports/s | memory MiB |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, g := range f.groups {
+		for _, c := range g.contenders {
+			r := c.campaign
+			if r == nil {
+				continue
+			}
+			ready := (r.created + r.filled).Seconds()
+			finished, reports := "", ""
+			if r.finished > 0 {
+				finished, reports = fmt.Sprintf("%.0f", r.finished.Seconds()), grouped(int(float64(r.targets)/r.finished.Seconds()))
+			}
+			fmt.Fprintf(b, "| %s | %s | %.2f × | %.1f | %s | %.1f | %.2f | %s | %s | %s | %.0f |\n", g.database, grouped(r.targets), r.busy/r.idle, ready, grouped(int(float64(r.targets)/ready)),
+				r.started.Seconds(), r.launched.Seconds(), grouped(int(float64(r.targets/rolloutGroups)/r.launched.Seconds())), finished, reports, r.memory)
+		}
+	}
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }

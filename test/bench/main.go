@@ -28,6 +28,8 @@ type plan struct {
 	clients   int           // connections
 	feedback  int           // devices that are updated; 0: feedback is not measured
 	reports   int           // that each of them sends before its last one
+	rollouts  bool          // measure a rollout over the largest fleet
+	toTheEnd  bool          // and let all its devices report
 	log       io.Writer
 }
 
@@ -59,6 +61,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags.IntVar(&p.clients, "connections", 64, "connections")
 	flags.IntVar(&p.feedback, "feedback", 2000, "devices that are updated to measure reports; 0: none")
 	flags.IntVar(&p.reports, "reports", 20, "reports of a device before its last one")
+	flags.BoolVar(&p.rollouts, "rollout", true, "measure a rollout over the largest fleet")
+	flags.BoolVar(&p.toTheEnd, "finish", true, "let all devices of the rollout report, which takes a million devices a quarter of an hour and more")
 	write := flags.String("write", "", "Markdown file to write the figures to, between its markers")
 	if err := flags.Parse(args); err != nil {
 		return err

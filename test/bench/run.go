@@ -23,6 +23,7 @@ type contender struct {
 	fleet    string // file of its tokens
 
 	flood, paced, feedback []sample
+	campaign               *campaign // nil: not measured
 }
 
 func (c *contender) name() string {
@@ -104,6 +105,15 @@ func (p *plan) runDatabase(ctx context.Context, f *figures, self, database strin
 				round+1, c.name(), s.perSecond, s.p50, s.p99, s.cpu, s.database)
 		}
 	}
+	if c := contenders[len(contenders)-1]; p.rollouts {
+		r, err := p.rollout(ctx, c)
+		if err != nil {
+			return fmt.Errorf("rollout of %s: %w", c.name(), err)
+		}
+		c.campaign = &r
+		p.say("rollout: %-18s created in %.1f s, ready %.1f s later; started in %.1f s; the second group in %.2f s; finished after %.0f s; %.0f MiB; polls p99 %.2f ms, before %.2f ms",
+			c.name(), r.created.Seconds(), r.filled.Seconds(), r.started.Seconds(), r.launched.Seconds(), r.finished.Seconds(), r.memory, r.busy, r.idle)
+	}
 	f.add(database, contenders)
 	return nil
 }
@@ -118,7 +128,7 @@ func (p *plan) open(ctx context.Context, postgres *testdb.Durable, database stri
 		return nil, fmt.Errorf("directory of the server: %w", err)
 	}
 	c.fleet = filepath.Join(dir, "fleet.txt")
-	env := []string{"OTARIA_ADMIN_PASSWORD=" + password}
+	env := []string{"OTARIA_ADMIN_PASSWORD=" + password, "OTARIA_QUOTAS=targetsPerRolloutGroup=0"}
 	if postgres != nil {
 		url, err := postgres.Database(ctx, "fleet"+strconv.Itoa(size))
 		if err != nil {
