@@ -45,7 +45,13 @@ type site struct {
 
 func newSite(tb testing.TB) *site {
 	tb.Helper()
-	db, err := store.Open(tb.Context(), store.Options{URL: testdb.SQLite(tb).URL})
+	return newSiteOn(tb, testdb.SQLite(tb))
+}
+
+// newSiteOn is newSite on another database.
+func newSiteOn(tb testing.TB, at testdb.Database) *site {
+	tb.Helper()
+	db, err := store.Open(tb.Context(), store.Options{URL: at.URL})
 	must(tb, err)
 	tb.Cleanup(func() { must(tb, db.Close()) })
 	s := &site{db: db, now: time.UnixMilli(1_700_000_000_000), quotas: tenant.DefaultQuotas(), user: "admin", created: map[string]bool{}}
