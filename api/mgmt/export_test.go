@@ -1,6 +1,9 @@
 package mgmt
 
 import (
+	"slices"
+
+	"github.com/otaria/otaria/api/openapi"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/identity"
 )
@@ -19,13 +22,16 @@ type RouteFact struct {
 	Method, Path string
 	Needs        []identity.Permission
 	HasBody      bool
+	Document     bool // answers with one
+	Views        bool // compact and full
 }
 
 // RouteFacts lists the table of routes.
 func RouteFacts() []RouteFact {
 	var all []RouteFact
 	for _, r := range routes() {
-		all = append(all, RouteFact{r.method, r.path, r.needs, r.in != nil})
+		views := slices.ContainsFunc(r.params, func(p openapi.Parameter) bool { return p.Name == "representation" })
+		all = append(all, RouteFact{r.method, r.path, r.needs, r.in != nil, r.out != nil, views})
 	}
 	return all
 }

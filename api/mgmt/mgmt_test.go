@@ -175,7 +175,7 @@ func golden(tb testing.TB, name string, document []byte) {
 	pretty.WriteByte('\n')
 	file := filepath.Join("testdata", name+".golden.json")
 	if os.Getenv("UPDATE_GOLDEN") != "" {
-		must(tb, os.MkdirAll("testdata", 0o755))
+		must(tb, os.MkdirAll(filepath.Dir(file), 0o755))
 		must(tb, os.WriteFile(file, pretty.Bytes(), 0o644))
 		return
 	}
