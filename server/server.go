@@ -59,6 +59,8 @@ type Config struct {
 	MaxUpload       int64         // bytes
 	Quotas          tenant.Quotas // of every tenant
 	CleanupEvery    time.Duration // between two searches for what nothing needs; 0: an hour
+	EventsAge       time.Duration // how long events are kept; 0: DefaultEventsAge
+	EventsCount     int64         // how many events are kept at most; 0: DefaultEventsCount
 	Pprof           string        // address that Go's profiles are served on; empty: none
 	Version         string
 	Log             *slog.Logger
@@ -74,12 +76,12 @@ const (
 	trustFor    = 900 * time.Millisecond
 	// followWithin gives up on a connection that hangs; the next look takes another.
 	followWithin = 5 * time.Second
-	// keepEvents is how long events are kept for other processes. One that could
-	// not read them for half of it takes everything for changed: the rest is for
-	// clocks that differ. A process that is alone reads none.
-	keepEvents      = time.Hour
-	keepEventsAlone = time.Minute
-	forgetEvery     = 10 * time.Second
+	// forgetEvery is short, so that a busy server removes a few thousand events at
+	// a time.
+	forgetEvery = 2 * time.Second
+	// Streams of events cost some tens of kilobytes each.
+	maxStreams          = 1000
+	maxStreamsPerTenant = 100
 	// engineEvery is how long a rollout is left alone between two looks at it.
 	// Clients of the contract expect two seconds.
 	engineEvery = 2 * time.Second
@@ -95,6 +97,15 @@ const (
 	pollIndexSize = 4 << 20
 )
 
+// What is kept of events unless Config says otherwise, and at least. Other
+// processes read them within seconds; a client may be away for longer.
+const (
+	DefaultEventsAge   = 24 * time.Hour
+	DefaultEventsCount = 1_000_000
+	MinEventsAge       = time.Minute
+	MinEventsCount     = 10_000
+)
+
 // Run serves until ctx ends, then lets running requests end, saves what is
 // gathered, and returns.
 func Run(ctx context.Context, c Config) (err error) {
@@ -103,6 +114,7 @@ func Run(ctx context.Context, c Config) (err error) {
 			err = nil // told to stop before it began to serve
 		}
 	}()
+	c.EventsAge, c.EventsCount = cmp.Or(c.EventsAge, DefaultEventsAge), cmp.Or(c.EventsCount, DefaultEventsCount)
 	if err := os.MkdirAll(c.DataDir, 0o750); err != nil {
 		return fmt.Errorf("data directory %s: %w", c.DataDir, err)
 	}
@@ -136,8 +148,10 @@ func Run(ctx context.Context, c Config) (err error) {
 	keepFleet, keepDeployment := store.Fleet{DB: db}, store.Deployment{DB: db}
 	visits := &fleet.Visits{Store: keepFleet, Log: c.Log}
 	polls := deployment.NewPollIndex(keepDeployment, pollIndexSize, now)
+	feed := &event.Feed{Store: db, Log: c.Log, Now: now, Shared: db.Shared(), MaxReaders: maxStreams, MaxPerTenant: maxStreamsPerTenant}
 	db.Listen(func(events []event.Event) {
 		polls.Drop(events)
+		feed.Wake()
 		for _, e := range events {
 			switch e.Kind {
 			case event.SettingsChanged:
@@ -160,7 +174,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	cleaner := &deployment.Cleaner{Store: keepDeployment, Tenants: tenants, Lease: leases, Every: every, Now: now, Log: c.Log}
 	engine := &rollout.Engine{Rollouts: campaigns, Lease: leases, Every: engineEvery, Log: c.Log}
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
-	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Rollout: campaigns, Quotas: quotas, Log: c.Log, MaxUpload: c.MaxUpload}
+	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Rollout: campaigns, Events: feed, Quotas: quotas, Log: c.Log, MaxUpload: c.MaxUpload}
 	families := ddi.DefaultIdentityHeaders()
 	devices := &ddi.API{Tenants: tenants, Software: modules, ArtifactLinks: c.ArtifactLinks, Fleet: targets, Deployment: actions, Identity: families, Log: c.Log, Now: now}
 
@@ -216,7 +230,7 @@ func Run(ctx context.Context, c Config) (err error) {
 	g.Go(func() error { return sweep(gctx, modules, every, c.Log) })
 	g.Go(func() error { return serveProfiles(gctx) })
 	g.Go(func() error { return watchHeap(gctx) })
-	g.Go(func() error { return forget(gctx, db, c.Log) })
+	g.Go(func() error { return forget(gctx, db, c) })
 	g.Go(func() error {
 		leased, lctx := errgroup.WithContext(gctx)
 		leased.Go(func() error { return engine.Run(lctx) })
@@ -229,9 +243,11 @@ func Run(ctx context.Context, c Config) (err error) {
 		}
 		return err
 	})
+	g.Go(func() error { return feed.Run(gctx) })
 	if db.Shared() {
 		g.Go(func() error { return follow(gctx, db, polls, since, c.Log) })
 	}
+	h.RegisterOnShutdown(feed.Close) // streams would never end by themselves
 	g.Go(func() error {
 		if err := h.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve: %w", err)
@@ -273,7 +289,6 @@ func HTTP(h http.Handler, log *slog.Logger) *http.Server {
 func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, since int64, log *slog.Logger) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
-	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
@@ -281,9 +296,6 @@ func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, sinc
 		case <-tick.C:
 		}
 		began := time.Now()
-		if began.Sub(last) > keepEvents/2 {
-			since = store.Missed
-		}
 		soon, cancel := context.WithTimeout(ctx, followWithin)
 		next, err := db.Follow(soon, since)
 		cancel()
@@ -293,17 +305,13 @@ func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, sinc
 			}
 			continue
 		}
-		since, last = next, began
+		since = next
 		polls.Trust(began.Add(trustFor))
 	}
 }
 
-// forget removes events that every process has read.
-func forget(ctx context.Context, db *store.DB, log *slog.Logger) error {
-	keep := keepEventsAlone
-	if db.Shared() {
-		keep = keepEvents
-	}
+// forget removes events that are too old or too many.
+func forget(ctx context.Context, db *store.DB, c Config) error {
 	tick := time.NewTicker(forgetEvery)
 	defer tick.Stop()
 	for {
@@ -314,8 +322,8 @@ func forget(ctx context.Context, db *store.DB, log *slog.Logger) error {
 		}
 		for more := true; more && ctx.Err() == nil; {
 			var err error
-			if more, err = db.ForgetEvents(ctx, time.Now().Add(-keep)); err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
-				log.WarnContext(ctx, "old events could not be removed; they only take space", slog.Any("error", err))
+			if more, err = db.ForgetEvents(ctx, time.Now().Add(-c.EventsAge), c.EventsCount); err != nil && ctx.Err() == nil && !fault.Is(err, fault.Unavailable) {
+				c.Log.WarnContext(ctx, "old events could not be removed; they only take space", slog.Any("error", err))
 			}
 		}
 	}

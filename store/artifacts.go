@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
+	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/software"
 	"github.com/otaria/otaria/tenant"
@@ -124,9 +126,13 @@ func (s Software) CreateArtifact(ctx context.Context, t tenant.ID, a *software.A
 			return err
 		}
 		a.ID = software.ArtifactID(id)
-		tx.changed(t, "artifact", id, a.CreatedAt)
+		tx.record(artifactEvent(t, event.ArtifactCreated, a, a.CreatedAt))
 		return nil
 	})
+}
+
+func artifactEvent(t tenant.ID, k event.Kind, a *software.Artifact, at time.Time) event.Event {
+	return event.Event{Tenant: t, Kind: k, Subject: int64(a.ID), Reach: event.NoTarget, Data: fmt.Sprintf(`{"softwareModuleId":%d}`, a.Module), At: at.UnixMilli()}
 }
 
 // DeleteArtifact implements software.ArtifactStore.
@@ -145,7 +151,7 @@ func (s Software) DeleteArtifact(ctx context.Context, t tenant.ID, moduleID soft
 		if _, err := tx.exec(ctx, "DELETE FROM artifact WHERE id = $1", int64(id)); err != nil {
 			return err
 		}
-		tx.changed(t, "artifact", int64(id), now)
+		tx.record(artifactEvent(t, event.ArtifactDeleted, a, now))
 		return nil
 	})
 	return a, err

@@ -188,8 +188,8 @@ func scanCandidate(s scanner) (c deployment.Candidate, err error) {
 
 // lockSet locks the set and its modules, where they are not.
 func (tx *Tx) lockSet(ctx context.Context, t tenant.ID, set deployment.SetFacts, by string, at time.Time) error {
-	modules, err := tx.affected(ctx, `UPDATE software_module SET locked = TRUE, modified_by = $2, modified_at = $3
-		WHERE id IN (SELECT module_id FROM distribution_set_module WHERE set_id = $1) AND NOT locked`, int64(set.ID), by, at.UnixMilli())
+	modules, err := all(ctx, tx, scalar[int64], `UPDATE software_module SET locked = TRUE, modified_by = $2, modified_at = $3
+		WHERE id IN (SELECT module_id FROM distribution_set_module WHERE set_id = $1) AND NOT locked RETURNING id`, int64(set.ID), by, at.UnixMilli())
 	if err != nil {
 		return err
 	}
@@ -198,8 +198,11 @@ func (tx *Tx) lockSet(ctx context.Context, t tenant.ID, set deployment.SetFacts,
 			return err
 		}
 	}
-	if modules > 0 || !set.Locked {
-		tx.record(event.Event{Tenant: t, Kind: event.SoftwareChanged, Subject: int64(set.ID), Reach: event.NoTarget, At: at.UnixMilli()})
+	for _, id := range modules {
+		tx.changed(t, event.ModuleChanged, id, at)
+	}
+	if !set.Locked {
+		tx.changed(t, event.SetChanged, int64(set.ID), at)
 	}
 	return nil
 }
@@ -272,7 +275,7 @@ func (tx *Tx) callOff(ctx context.Context, t tenant.ID, which string, args []any
 	if err := tx.enter(ctx, t, list, status, string(says), at); err != nil {
 		return nil, err
 	}
-	tx.recordActions(t, event.ActionChanged, list, at)
+	tx.recordStatus(t, event.ActionChanged, list, status, at)
 	return list, nil
 }
 
@@ -299,7 +302,7 @@ func (tx *Tx) cancelScheduled(ctx context.Context, t tenant.ID, targets selectio
 	for i := range changed {
 		changed[i].Target = 0 // no device hears of it
 	}
-	tx.recordActions(t, event.ActionChanged, changed, at.UnixMilli())
+	tx.recordStatus(t, event.ActionChanged, changed, deployment.Canceled, at.UnixMilli())
 	return nil
 }
 
@@ -316,14 +319,26 @@ func scanChanged(s scanner) (c changed, err error) {
 
 // recordActions records an event for each action; a target of 0 is not reached by it.
 func (tx *Tx) recordActions(t tenant.ID, kind event.Kind, list []changed, at int64) {
+	tx.recordEachAction(t, kind, list, "", at)
+}
+
+// recordStatus is recordActions for actions that have this status from now on.
+func (tx *Tx) recordStatus(t tenant.ID, kind event.Kind, list []changed, s deployment.Status, at int64) {
+	tx.recordEachAction(t, kind, list, actionData(s), at)
+}
+
+func (tx *Tx) recordEachAction(t tenant.ID, kind event.Kind, list []changed, data string, at int64) {
 	for _, c := range list {
 		reach := event.Reach(c.Target)
 		if c.Target == 0 {
 			reach = event.NoTarget
 		}
-		tx.record(event.Event{Tenant: t, Kind: kind, Subject: c.Action, Reach: reach, At: at})
+		tx.record(event.Event{Tenant: t, Kind: kind, Subject: c.Action, Reach: reach, Data: data, At: at})
 	}
 }
+
+// actionData is what events of an action tell of it that is not the same later.
+func actionData(s deployment.Status) string { return `{"status":"` + s.String() + `"}` }
 
 // holdSet writes what the targets hold from now on.
 func (tx *Tx) holdSet(ctx context.Context, targets selection, a *deployment.Assignment) error {
@@ -400,7 +415,9 @@ func (tx *Tx) startActions(ctx context.Context, t tenant.ID, a *deployment.Assig
 		tx.db.table("$1", "n", "action bigint", "entry bigint", "says text")+" ORDER BY n.action", string(list), int64(t), at); err != nil {
 		return nil, err
 	}
-	tx.recordActions(t, event.ActionAssigned, made, at)
+	for i, o := range out {
+		tx.recordStatus(t, event.ActionAssigned, []changed{{int64(o.ID), int64(starts[i].Target)}}, starts[i].Status, at)
+	}
 	return out, nil
 }
 

@@ -57,6 +57,7 @@ type DB struct {
 	mu        sync.RWMutex
 	listeners []func([]event.Event)
 
+	now       func() time.Time
 	patience  time.Duration // how long a call waits for PostgreSQL
 	outage    *outage.Log
 	unwritten atomic.Bool // the last change failed for want of the database; reads may still work
@@ -71,7 +72,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the default of an option
 	}
-	db := &DB{patience: patience}
+	db := &DB{patience: patience, now: o.Now}
 	db.rename()
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		db.dialect = postgresDialect()
@@ -109,6 +110,10 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	}
 	if db.write != nil {
 		db.group = startWriter(db)
+		return db, nil
+	}
+	if err := db.adoptEvents(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("events of another server: %w", err), db.Close())
 	}
 	return db, nil
 }

@@ -210,7 +210,7 @@ func changeCase(ctx context.Context, tx *Tx, t tenant.ID, c *deployment.Case, ch
 		if n := len(c.New); n > 0 {
 			at = c.New[n-1].ReportedAt.UnixMilli()
 		}
-		tx.record(event.Event{Tenant: t, Kind: event.ActionChanged, Subject: int64(a.ID), Reach: event.Reach(a.Target), At: at})
+		tx.record(event.Event{Tenant: t, Kind: event.ActionChanged, Subject: int64(a.ID), Reach: event.Reach(a.Target), Data: actionData(a.Status), At: at})
 	}
 	return nil
 }

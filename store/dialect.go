@@ -41,6 +41,9 @@ type dialect struct {
 	// most of them its statistics are wrong.
 	perTarget func(param, cond string) string
 
+	// events is the order in which events are read.
+	events eventOrder
+
 	// orLooksUp: below an OR a condition on another table looks each row up
 	// instead of gathering all ids first. PostgreSQL searches a gathered list
 	// that outgrows its working memory from end to end for every row; SQLite

@@ -5,8 +5,6 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
-	"math"
-	"time"
 
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/tenant"
@@ -37,7 +35,7 @@ func (tx *Tx) writeEvents(ctx context.Context) error {
 	}
 	for _, e := range tx.events {
 		if _, err := tx.exec(ctx, "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			e.Tenant, tx.db.node.Load(), string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), e.At); err != nil {
+			e.Tenant, tx.db.node.Load(), string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), tx.timeOf(e)); err != nil {
 			return err
 		}
 	}
@@ -49,6 +47,14 @@ func dataOf(e event.Event) string {
 		return "{}"
 	}
 	return e.Data
+}
+
+// timeOf returns when it happened; of an event that does not say, now.
+func (tx *Tx) timeOf(e event.Event) int64 {
+	if e.At > 0 {
+		return e.At
+	}
+	return tx.db.now().UnixMilli()
 }
 
 // writeManyEvents writes those of a change to thousands of targets.
@@ -63,7 +69,7 @@ func (tx *Tx) writeManyEvents(ctx context.Context) error {
 	}
 	rows := make([]row, len(tx.events))
 	for i, e := range tx.events {
-		rows[i] = row{int64(e.Tenant), string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), e.At}
+		rows[i] = row{int64(e.Tenant), string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), tx.timeOf(e)}
 	}
 	list, err := json.Marshal(rows)
 	if err != nil {
@@ -107,13 +113,14 @@ func (db *DB) Shared() bool { return db.write == nil }
 // an event may be read twice, and none is missed. Numbers only grow, unless the
 // database became another one (a standby took over, a backup was restored);
 // then nobody knows what changed, and the listeners are told that everything may
-// have. The same goes for Missed.
+// have. The same goes for events that were forgotten before they were read here.
 func (db *DB) Follow(ctx context.Context, since int64) (next int64, err error) {
 	if !db.Shared() {
 		return 0, nil
 	}
 	node := db.node.Load()
 	var events []event.Event
+	var forgot int64
 	err = db.view(ctx, func(q querier) error {
 		if err := q.row(ctx, "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)").Scan(&next); err != nil {
 			return err
@@ -121,35 +128,23 @@ func (db *DB) Follow(ctx context.Context, since int64) (next int64, err error) {
 		if since == 0 {
 			return nil
 		}
-		events, err = all(ctx, q, scanEvent, "SELECT id, tenant_id, kind, subject, target_id, data, at FROM event WHERE tx >= $1 AND node <> $2 ORDER BY id", since, node)
-		return err
+		events, err = all(ctx, q, scanEvent, "SELECT id, tenant_id, kind, subject, target_id, data, at FROM event WHERE tx >= $1 AND node <> $2 ORDER BY tx, id", since, node)
+		if err != nil {
+			return err
+		}
+		return q.row(ctx, "SELECT f.tx FROM event_floor f").Scan(&forgot)
 	})
 	if err != nil {
 		return since, err
 	}
 	switch {
-	case next < since:
+	case next < since, since != 0 && forgot >= since:
 		events = append(events, everything()...)
 	case since != 0 && db.node.Load() != node: // what was just left out may be unknown here
 		next = since
 	}
 	db.publish(events)
 	return next, nil
-}
-
-// Missed is for Follow's since when events may have been forgotten meanwhile.
-const Missed = math.MaxInt64
-
-// ForgetEvents removes events from before the moment, the oldest first and some
-// thousands at most, and reports whether there may be more.
-func (db *DB) ForgetEvents(ctx context.Context, before time.Time) (more bool, err error) {
-	const step = 2000
-	err = db.update(ctx, func(tx *Tx) error {
-		n, err := tx.affected(ctx, "DELETE FROM event WHERE id IN (SELECT id FROM (SELECT id, at FROM event ORDER BY id LIMIT $2) AS oldest WHERE at < $1)", before.UnixMilli(), step)
-		more = n == step
-		return err
-	})
-	return more && err == nil, err
 }
 
 // everything are events after which a listener keeps nothing that it knew.

@@ -20,6 +20,7 @@ func postgresDialect() dialect {
 		table:      postgresTable,
 		ids:        postgresIDs,
 		perTarget:  postgresPerTarget,
+		events:     postgresEvents(),
 		orLooksUp:  true,
 		classify:   classifyPostgres,
 	}

@@ -235,7 +235,7 @@ func (tx *Tx) makeScheduled(ctx context.Context, t tenant.ID, run *rollout.Run, 
 	if err != nil {
 		return err
 	}
-	tx.record(event.Event{Tenant: t, Kind: event.ActionsScheduled, Subject: int64(r.ID), Reach: event.NoTarget, At: a.Now.UnixMilli(), Data: fmt.Sprintf(`{"group":%d,"actions":%d}`, g.ID, n)})
+	tx.record(event.Event{Tenant: t, Kind: event.ActionsScheduled, Subject: int64(r.ID), Reach: event.NoTarget, At: a.Now.UnixMilli(), Data: fmt.Sprintf(`{"groupId":%d,"actions":%d}`, g.ID, n)})
 	return nil
 }
 
@@ -380,7 +380,7 @@ func (tx *Tx) open(ctx context.Context, t tenant.ID, list []changed, o opening, 
 	if err := tx.enter(ctx, t, list, o.entry, o.says, at.UnixMilli()); err != nil {
 		return err
 	}
-	tx.recordActions(t, event.ActionAssigned, list, at.UnixMilli())
+	tx.recordStatus(t, event.ActionAssigned, list, o.status, at.UnixMilli())
 	return nil
 }
 

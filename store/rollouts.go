@@ -395,7 +395,7 @@ func (tx *Tx) saveRun(ctx context.Context, t tenant.ID, before *rollout.Run, aft
 		}
 		tx.record(event.Event{
 			Tenant: t, Kind: event.RolloutGroupChanged, Subject: int64(g.ID), Reach: event.NoTarget, At: at,
-			Data: fmt.Sprintf(`{"rollout":%d,"status":%q,"targets":%d}`, after.Rollout.ID, g.Status.String(), g.Total),
+			Data: fmt.Sprintf(`{"rolloutId":%d,"status":%q,"targets":%d}`, after.Rollout.ID, g.Status.String(), g.Total),
 		})
 	}
 	r := &after.Rollout

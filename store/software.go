@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/otaria/otaria/caller"
+	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/software"
@@ -16,9 +17,9 @@ import (
 
 var _ software.Store = Software{}
 
-// changed records that an entity of the software package changed.
-func (tx *Tx) changed(t tenant.ID, what string, id int64, at time.Time) {
-	tx.record(softwareChanged(t, what, id, at))
+// changed records a change of an entity that no device hears of by itself.
+func (tx *Tx) changed(t tenant.ID, k event.Kind, id int64, at time.Time) {
+	tx.record(event.Event{Tenant: t, Kind: k, Subject: id, Reach: event.NoTarget, At: at.UnixMilli()})
 }
 
 // taken gives a violated unique constraint its words; other errors pass.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 	"time"
 
@@ -125,15 +124,10 @@ func (s Software) CreateModuleTypes(ctx context.Context, t tenant.ID, types []so
 				return tx.taken(err, "There is a software module type with the key %q or the name %q already; those of deleted types stay taken, too.", m.Key, m.Name)
 			}
 			m.ID = software.ModuleTypeID(id)
-			tx.record(softwareChanged(t, "moduletype", id, m.CreatedAt))
+			tx.changed(t, event.ModuleTypeCreated, id, m.CreatedAt)
 		}
 		return nil
 	})
-}
-
-// softwareChanged is the event of a change that no device hears of by itself.
-func softwareChanged(t tenant.ID, what string, id int64, at time.Time) event.Event {
-	return event.Event{Tenant: t, Kind: event.SoftwareChanged, Subject: id, Reach: event.NoTarget, Data: fmt.Sprintf(`{"entity":%q}`, what), At: at.UnixMilli()}
 }
 
 // UpdateModuleType implements software.ModuleTypeStore.
@@ -152,7 +146,7 @@ func (s Software) UpdateModuleType(ctx context.Context, t tenant.ID, id software
 			t, int64(id), m.Description, m.Colour, m.ModifiedBy, m.ModifiedAt.UnixMilli()); err != nil {
 			return err
 		}
-		tx.record(softwareChanged(t, "moduletype", int64(id), m.ModifiedAt))
+		tx.changed(t, event.ModuleTypeChanged, int64(id), m.ModifiedAt)
 		return nil
 	})
 	return &m, err
@@ -172,12 +166,12 @@ func (s Software) DeleteModuleType(ctx context.Context, t tenant.ID, id software
 		if err != nil {
 			return err
 		}
-		return remove(ctx, tx, t, "software_module_type", "moduletype", int64(id), used, by)
+		return remove(ctx, tx, t, "software_module_type", event.ModuleTypeDeleted, int64(id), used, by)
 	})
 }
 
 // remove deletes a row, or marks it deleted when something still needs it.
-func remove(ctx context.Context, tx *Tx, t tenant.ID, table, what string, id int64, needed bool, by caller.Stamps) (err error) {
+func remove(ctx context.Context, tx *Tx, t tenant.ID, table string, gone event.Kind, id int64, needed bool, by caller.Stamps) (err error) {
 	if needed {
 		_, err = tx.exec(ctx, "UPDATE "+table+" SET deleted = TRUE, modified_by = $3, modified_at = $4 WHERE tenant_id = $1 AND id = $2", t, id, by.ModifiedBy, by.ModifiedAt.UnixMilli())
 	} else {
@@ -186,6 +180,6 @@ func remove(ctx context.Context, tx *Tx, t tenant.ID, table, what string, id int
 	if err != nil {
 		return err
 	}
-	tx.changed(t, what, id, by.ModifiedAt)
+	tx.changed(t, gone, id, by.ModifiedAt)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/otaria/otaria/caller"
+	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/software"
@@ -85,7 +86,7 @@ func (s Software) CreateModules(ctx context.Context, t tenant.ID, modules []soft
 				return tx.taken(err, "There is a software module %q in version %q of type %s already; the names of deleted modules stay taken, too.", m.Name, m.Version, m.Type.Key)
 			}
 			m.ID = software.ModuleID(id)
-			tx.changed(t, "module", id, m.CreatedAt)
+			tx.changed(t, event.ModuleCreated, id, m.CreatedAt)
 		}
 		return nil
 	})
@@ -115,7 +116,7 @@ func saveModule(ctx context.Context, tx *Tx, t tenant.ID, before, m *software.Mo
 		int64(m.ID), m.Description, m.Vendor, m.Locked, m.ModifiedBy, m.ModifiedAt.UnixMilli()); err != nil {
 		return err
 	}
-	tx.changed(t, "module", int64(m.ID), m.ModifiedAt)
+	tx.changed(t, event.ModuleChanged, int64(m.ID), m.ModifiedAt)
 	return nil
 }
 
@@ -143,7 +144,7 @@ func (s Software) DeleteModule(ctx context.Context, t tenant.ID, id software.Mod
 		if content, err = all(ctx, tx, scalar[string], "SELECT DISTINCT sha256 FROM artifact WHERE module_id = $1", int64(id)); err != nil {
 			return err
 		}
-		return remove(ctx, tx, t, "software_module", "module", int64(id), use.Sets, by)
+		return remove(ctx, tx, t, "software_module", event.ModuleDeleted, int64(id), use.Sets, by)
 	})
 	return content, err
 }
@@ -208,7 +209,7 @@ func (s Software) UpdateModuleMetadata(ctx context.Context, t tenant.ID, id soft
 			}
 		}
 		if n > 0 {
-			tx.changed(t, "module", int64(id), now)
+			tx.changed(t, event.ModuleChanged, int64(id), now)
 		}
 		return nil
 	})

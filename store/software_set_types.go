@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/otaria/otaria/caller"
+	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/software"
@@ -137,7 +138,7 @@ func (s Software) CreateSetTypes(ctx context.Context, t tenant.ID, types []softw
 			if err := saveSetTypeModules(ctx, tx, &software.SetType{}, typ); err != nil {
 				return err
 			}
-			tx.changed(t, "settype", id, typ.CreatedAt)
+			tx.changed(t, event.SetTypeCreated, id, typ.CreatedAt)
 		}
 		return nil
 	})
@@ -196,7 +197,7 @@ func saveSetType(ctx context.Context, tx *Tx, t tenant.ID, before, typ *software
 	if err := saveSetTypeModules(ctx, tx, before, typ); err != nil {
 		return err
 	}
-	tx.changed(t, "settype", int64(typ.ID), typ.ModifiedAt)
+	tx.changed(t, event.SetTypeChanged, int64(typ.ID), typ.ModifiedAt)
 	return nil
 }
 
@@ -220,6 +221,6 @@ func (s Software) DeleteSetType(ctx context.Context, t tenant.ID, id software.Se
 		if _, err := tx.exec(ctx, "DELETE FROM target_type_set_type WHERE set_type_id = $1", int64(id)); err != nil {
 			return err
 		}
-		return remove(ctx, tx, t, "distribution_set_type", "settype", int64(id), typ.Used, by)
+		return remove(ctx, tx, t, "distribution_set_type", event.SetTypeDeleted, int64(id), typ.Used, by)
 	})
 }

@@ -158,7 +158,7 @@ func (s Software) CreateSets(ctx context.Context, t tenant.ID, sets []software.S
 			if err := saveSetModules(ctx, tx, t, &software.Set{}, set); err != nil {
 				return err
 			}
-			tx.changed(t, "set", id, set.CreatedAt)
+			tx.changed(t, event.SetCreated, id, set.CreatedAt)
 		}
 		return nil
 	})
@@ -225,7 +225,7 @@ func (tx *Tx) updateSet(ctx context.Context, t tenant.ID, id software.SetID, cha
 	if err := saveSetModules(ctx, tx, t, &before, set); err != nil {
 		return nil, err
 	}
-	e := softwareChanged(t, "set", int64(id), set.ModifiedAt)
+	e := event.Event{Tenant: t, Kind: event.SetChanged, Subject: int64(id), Reach: event.NoTarget, At: set.ModifiedAt.UnixMilli()}
 	if before.Name != set.Name || before.Version != set.Version { // polling intervals may be chosen by them
 		used, err := exists(ctx, tx, "target WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target WHERE installed_set = $1", int64(id))
 		if err != nil {
@@ -253,7 +253,7 @@ func (s Software) DeleteSet(ctx context.Context, t tenant.ID, id software.SetID,
 		if _, err := tx.deleteAuto(ctx, t, "set_id = $2", int64(id), by.ModifiedAt); err != nil {
 			return err
 		}
-		return remove(ctx, tx, t, "distribution_set", "set", int64(id), used, by)
+		return remove(ctx, tx, t, "distribution_set", event.SetDeleted, int64(id), used, by)
 	})
 }
 
@@ -315,7 +315,7 @@ func (s Software) UpdateSetMetadata(ctx context.Context, t tenant.ID, id softwar
 				return err
 			}
 		}
-		tx.changed(t, "set", int64(id), now)
+		tx.changed(t, event.SetChanged, int64(id), now)
 		return nil
 	})
 }

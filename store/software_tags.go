@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/software"
@@ -61,7 +62,7 @@ func (s Software) CreateTags(ctx context.Context, t tenant.ID, tags []software.T
 				return setTagTaken(tx, err, tag)
 			}
 			tag.ID = software.TagID(id)
-			tx.changed(t, "settag", id, tag.CreatedAt)
+			tx.changed(t, event.SetTagCreated, id, tag.CreatedAt)
 		}
 		return nil
 	})
@@ -88,7 +89,7 @@ func (s Software) UpdateTag(ctx context.Context, t tenant.ID, id software.TagID,
 			int64(id), tag.Name, tag.Description, tag.Colour, tag.ModifiedBy, tag.ModifiedAt.UnixMilli()); err != nil {
 			return setTagTaken(tx, err, tag)
 		}
-		tx.changed(t, "settag", int64(id), tag.ModifiedAt)
+		tx.changed(t, event.SetTagChanged, int64(id), tag.ModifiedAt)
 		return nil
 	})
 	return tag, err
@@ -104,7 +105,7 @@ func (s Software) DeleteTag(ctx context.Context, t tenant.ID, id software.TagID,
 		if n == 0 {
 			return fault.Missing("DistributionSetTag", int64(id))
 		}
-		tx.changed(t, "settag", int64(id), now)
+		tx.changed(t, event.SetTagDeleted, int64(id), now)
 		return nil
 	})
 }
@@ -134,15 +135,14 @@ func (s Software) TagSets(ctx context.Context, t tenant.ID, id software.TagID, s
 		if err := check(found); err != nil {
 			return err
 		}
-		text := "DELETE FROM distribution_set_tagging WHERE tag_id = $1 AND set_id IN (SELECT i.id FROM " + tx.db.ids("$2", "i") + ")"
+		text := "DELETE FROM distribution_set_tagging WHERE tag_id = $1 AND set_id IN (SELECT i.id FROM " + tx.db.ids("$2", "i") + ") RETURNING set_id"
 		if tagged {
-			text = "INSERT INTO distribution_set_tagging (set_id, tag_id) SELECT DISTINCT i.id, CAST($1 AS bigint) FROM " + tx.db.ids("$2", "i") + " WHERE 1=1 ON CONFLICT DO NOTHING"
+			text = "INSERT INTO distribution_set_tagging (set_id, tag_id) SELECT DISTINCT i.id, CAST($1 AS bigint) FROM " + tx.db.ids("$2", "i") + " WHERE 1=1 ON CONFLICT DO NOTHING RETURNING set_id"
 		}
-		n, err := tx.affected(ctx, text, int64(id), param)
-		if err != nil || n == 0 {
-			return err
+		changed, err := all(ctx, tx, scalar[int64], text, int64(id), param)
+		for _, set := range changed {
+			tx.changed(t, event.SetChanged, set, now)
 		}
-		tx.changed(t, "settag", int64(id), now)
-		return nil
+		return err
 	})
 }

@@ -31,6 +31,7 @@ func sqliteDialect() dialect {
 		table:      sqliteTable,
 		ids:        sqliteIDs,
 		perTarget:  sqlitePerTarget,
+		events:     sqliteEvents(),
 		classify:   classifySQLite,
 	}
 }

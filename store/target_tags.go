@@ -72,7 +72,7 @@ func (f Fleet) CreateTags(ctx context.Context, t tenant.ID, tags []fleet.Tag) er
 				return targetTagTaken(tx, err, tag)
 			}
 			tag.ID = fleet.TagID(id)
-			tx.record(event.Event{Tenant: t, Kind: event.TargetTagChanged, Subject: id, Reach: event.NoTarget, At: tag.CreatedAt.UnixMilli()})
+			tx.record(event.Event{Tenant: t, Kind: event.TargetTagCreated, Subject: id, Reach: event.NoTarget, At: tag.CreatedAt.UnixMilli()})
 		}
 		return nil
 	})
@@ -124,7 +124,7 @@ func (f Fleet) DeleteTag(ctx context.Context, t tenant.ID, id fleet.TagID, by ca
 		if used {
 			reach = event.AnyTarget
 		}
-		tx.record(event.Event{Tenant: t, Kind: event.TargetTagChanged, Subject: int64(id), Reach: reach, At: by.ModifiedAt.UnixMilli()})
+		tx.record(event.Event{Tenant: t, Kind: event.TargetTagDeleted, Subject: int64(id), Reach: reach, At: by.ModifiedAt.UnixMilli()})
 		return nil
 	})
 }

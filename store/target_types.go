@@ -66,7 +66,7 @@ func (f Fleet) CreateTargetTypes(ctx context.Context, t tenant.ID, types []fleet
 			if err := addSetTypes(ctx, tx, t, typ.ID, typ.SetTypes); err != nil {
 				return err
 			}
-			tx.record(event.Event{Tenant: t, Kind: event.TargetTypeChanged, Subject: id, Reach: event.NoTarget, At: typ.CreatedAt.UnixMilli()})
+			tx.record(event.Event{Tenant: t, Kind: event.TargetTypeCreated, Subject: id, Reach: event.NoTarget, At: typ.CreatedAt.UnixMilli()})
 		}
 		return nil
 	})
@@ -148,7 +148,7 @@ func (f Fleet) DeleteTargetType(ctx context.Context, t tenant.ID, id fleet.Targe
 		if _, err := tx.exec(ctx, "DELETE FROM target_type WHERE id = $1", int64(id)); err != nil {
 			return err
 		}
-		tx.record(event.Event{Tenant: t, Kind: event.TargetTypeChanged, Subject: int64(id), Reach: event.NoTarget, At: by.ModifiedAt.UnixMilli()})
+		tx.record(event.Event{Tenant: t, Kind: event.TargetTypeDeleted, Subject: int64(id), Reach: event.NoTarget, At: by.ModifiedAt.UnixMilli()})
 		return nil
 	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"time"
@@ -186,6 +187,14 @@ func (f Fleet) UpdateTarget(ctx context.Context, t tenant.ID, id fleet.Controlle
 	return target, err
 }
 
+// targetData tells who a target was that cannot be looked up any more.
+func targetData(id fleet.ControllerID) string {
+	text, _ := json.Marshal(struct {
+		ControllerID fleet.ControllerID `json:"controllerId"`
+	}{id}) // texts always can be
+	return string(text)
+}
+
 // DeleteTarget implements fleet.TargetStore.
 func (f Fleet) DeleteTarget(ctx context.Context, t tenant.ID, id fleet.ControllerID, now time.Time) error {
 	return f.DB.update(ctx, func(tx *Tx) error {
@@ -196,7 +205,7 @@ func (f Fleet) DeleteTarget(ctx context.Context, t tenant.ID, id fleet.Controlle
 		if _, err := tx.exec(ctx, "DELETE FROM target WHERE id = $1", key); err != nil {
 			return err
 		}
-		tx.record(event.Event{Tenant: t, Kind: event.TargetDeleted, Subject: key, Reach: event.Reach(key), At: now.UnixMilli()})
+		tx.record(event.Event{Tenant: t, Kind: event.TargetDeleted, Subject: key, Reach: event.Reach(key), Data: targetData(id), At: now.UnixMilli()})
 		return nil
 	})
 }

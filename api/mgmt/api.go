@@ -13,6 +13,7 @@ import (
 	"github.com/otaria/otaria/api/httpjson"
 	"github.com/otaria/otaria/caller"
 	"github.com/otaria/otaria/deployment"
+	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/identity"
@@ -29,6 +30,7 @@ type API struct {
 	Fleet      *fleet.Service
 	Deployment *deployment.Service
 	Rollout    *rollout.Service
+	Events     *event.Feed
 	Quotas     tenant.Quotas // as the services have them, to be told
 	Log        *slog.Logger
 

@@ -112,6 +112,7 @@ func routes() []route {
 		configRoutes(),
 		quotaRoutes(),
 		userInfoRoutes(),
+		eventRoutes(),
 	} {
 		all = append(all, list...)
 	}

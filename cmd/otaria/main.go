@@ -57,6 +57,8 @@ type serveCommand struct {
 	MaxUpload       int64            `help:"Largest artifact, in bytes." default:"4294967296" env:"OTARIA_MAX_UPLOAD" placeholder:"BYTES"`
 	Quotas          map[string]int64 `help:"Limits other than the contract's, in place of the file's quotas, by the names that GET /rest/v1/quotas lists, such as targetsPerRolloutGroup=200000; 0: no limit." env:"OTARIA_QUOTAS" mapsep:"," placeholder:"NAME=N,..."`
 	CleanupEvery    time.Duration    `help:"How often to look for old actions, as the tenants' settings action.cleanup.auto.* say, and for artifact bytes that nothing needs any more." default:"1h" env:"OTARIA_CLEANUP_EVERY" placeholder:"TIME"`
+	EventsAge       time.Duration    `help:"How long events are kept for programs that read GET /rest/v1/events; at least a minute." default:"24h" env:"OTARIA_EVENTS_AGE" placeholder:"TIME"`
+	EventsCount     int64            `help:"How many events are kept at most, of all tenants together; at least 10000. A million take about 100 MB." default:"1000000" env:"OTARIA_EVENTS_COUNT" placeholder:"N"`
 	LogLevel        slog.Level       `help:"debug, info, warn or error." default:"info" env:"OTARIA_LOG_LEVEL" placeholder:"LEVEL"`
 	Pprof           string           `hidden:"" help:"Loopback address to serve Go's profiles on, such as 127.0.0.1:6060." placeholder:"ADDR"`
 	LogFormat       string           `help:"text or json." enum:"text,json" default:"text" env:"OTARIA_LOG_FORMAT" placeholder:"FORMAT"`
@@ -158,6 +160,12 @@ func (s *serveCommand) Run(st streams) error {
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		return errors.New("--tls-cert and --tls-key go together: give both or none")
 	}
+	if s.EventsAge < server.MinEventsAge {
+		return fmt.Errorf("--events-age: %v is less than %v: the servers themselves need that long to hear of each other's changes", s.EventsAge, server.MinEventsAge)
+	}
+	if s.EventsCount < server.MinEventsCount {
+		return fmt.Errorf("--events-count: %d is less than %d: one change may make thousands of events", s.EventsCount, server.MinEventsCount)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	go func() {
@@ -178,6 +186,8 @@ func (s *serveCommand) Run(st streams) error {
 		MaxUpload:       s.MaxUpload,
 		Quotas:          quotas,
 		CleanupEvery:    s.CleanupEvery,
+		EventsAge:       s.EventsAge,
+		EventsCount:     s.EventsCount,
 		Pprof:           s.Pprof,
 		Version:         buildVersion(),
 		Log:             slog.New(handler),

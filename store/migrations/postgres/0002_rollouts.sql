@@ -131,3 +131,15 @@ CREATE TABLE lease (
 	fence    BIGINT  NOT NULL,
 	ends_at  BIGINT  NOT NULL
 );
+
+-- Events are read, and forgotten, in the order of transactions.
+ALTER TABLE event DROP CONSTRAINT event_pkey;
+DROP INDEX event_tx;
+ALTER TABLE event ADD PRIMARY KEY (tx, id);
+
+-- How far events have been forgotten, in their order (one row).
+CREATE TABLE event_floor (
+	tx BIGINT NOT NULL,
+	id BIGINT NOT NULL
+);
+INSERT INTO event_floor (tx, id) VALUES (0, 0);

@@ -131,3 +131,10 @@ CREATE TABLE lease (
 	fence    INTEGER NOT NULL,
 	ends_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- How far events have been forgotten, in their order (one row).
+CREATE TABLE event_floor (
+	tx INTEGER NOT NULL,
+	id INTEGER NOT NULL
+) STRICT;
+INSERT INTO event_floor (tx, id) VALUES (0, 0);
