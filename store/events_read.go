@@ -204,11 +204,12 @@ func (db *DB) ForgetEvents(ctx context.Context, before time.Time, most int64) (m
 // of a gap.
 func (db *DB) adoptEvents(ctx context.Context) error {
 	const next = "CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)"
+	const oldest = "CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)"
 	return db.update(ctx, func(tx *Tx) error {
 		if _, err := tx.exec(ctx, "DELETE FROM event WHERE tx >= "+next); err != nil {
 			return err
 		}
-		_, err := tx.exec(ctx, "UPDATE event_floor SET tx = "+next+" - 1, id = 0 WHERE tx >= "+next)
+		_, err := tx.exec(ctx, "UPDATE event_floor SET tx = "+oldest+" - 1, id = 0 WHERE tx >= "+next)
 		return err
 	})
 }

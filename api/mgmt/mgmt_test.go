@@ -74,6 +74,7 @@ func newSiteOn(tb testing.TB, at testdb.Database) *site {
 			Limits: deployment.Limits{Entries: s.quotas.EntriesPerAction, Messages: s.quotas.MessagesPerEntry},
 		},
 		Rollout: &rollout.Service{Store: store.Rollouts{DB: db}, Tenants: tenants, Quotas: s.quotas, Now: clock, Log: log},
+		Events:  &event.Feed{Store: db, Log: log, Now: time.Now},
 		Quotas:  s.quotas,
 		Log:     log,
 	}

@@ -187,7 +187,7 @@ func fleetTargets(t *testing.T, b *fleetBench) {
 		ok(t, err)
 		expect(t, "what is read", &want[i], got)
 	}
-	expect(t, "told", []string{"targettype.changed nobody", "target.created plain", "target.created all", "target.created " + long}, b.told(t, made))
+	expect(t, "told", []string{"targettype.created nobody", "target.created plain", "target.created all", "target.created " + long}, b.told(t, made))
 
 	_, err = b.Target(b.ctx, "PLAIN")
 	kind(t, err, fault.NotFound)
@@ -268,7 +268,7 @@ func targetChanges(t *testing.T, b *fleetBench) {
 		expect(t, what+", read again", &want, got)
 		told := []string(nil)
 		if changes != nil {
-			told = []string{"target.changed x"}
+			told = []string{"target.updated x"}
 		}
 		expect(t, what+", told", told, b.told(t, made))
 		b.now = b.now.Add(time.Minute)
@@ -386,7 +386,7 @@ func targetMetadata(t *testing.T, b *fleetBench) {
 	expect(t, "nothing changed", created.UnixMilli(), modified().UnixMilli())
 	ok(t, b.CreateMetadata(b.ctx, "x", []fleet.Metadatum{{Key: "b", Value: "<b>2</b>"}, {Key: "", Value: ""}, {Key: " a ", Value: " 1 "}}))
 	expect(t, "changed", b.now.UnixMilli(), modified().UnixMilli())
-	expect(t, "told", []string{"target.changed x"}, b.told(t, made))
+	expect(t, "told", []string{"target.updated x"}, b.told(t, made))
 	want := []fleet.Metadatum{{Key: "", Value: ""}, {Key: " a ", Value: " 1 "}, {Key: "b", Value: "<b>2</b>"}}
 	list, err := b.Metadata(b.ctx, "x")
 	ok(t, err)
@@ -460,7 +460,7 @@ func targetTypes(t *testing.T, b *fleetBench) {
 	want := made[0]
 	want.Name, want.Description, want.ModifiedAt = "New", ptr("e"), b.now
 	expect(t, "updated", &want, got)
-	expect(t, "a new name may choose other intervals", []string{"targettype.changed nobody", "targettype.changed all"}, b.told(t, nil))
+	expect(t, "a new name may choose other intervals", []string{"targettype.updated nobody", "targettype.updated all"}, b.told(t, nil))
 	_, err = b.UpdateType(b.ctx, made[0].ID, fleet.TypeChange{Name: ptr("N")})
 	kind(t, err, fault.Exists)
 	_, err = b.UpdateType(b.ctx, 99, fleet.TypeChange{})
@@ -538,7 +538,7 @@ func targetTags(t *testing.T, b *fleetBench) {
 	ok(t, err)
 	_, err = b.UpdateTag(b.ctx, tags[0].ID, fleet.TagChange{Name: ptr(" m ")})
 	ok(t, err)
-	expect(t, "a new name may choose other intervals", []string{"targettag.changed nobody", "targettag.changed all"}, b.told(t, nil))
+	expect(t, "a new name may choose other intervals", []string{"targettag.updated nobody", "targettag.updated all"}, b.told(t, nil))
 	_, err = b.UpdateTag(b.ctx, tags[0].ID, fleet.TagChange{Name: ptr("other")})
 	kind(t, err, fault.Exists)
 	_, err = b.UpdateTag(b.ctx, 99, fleet.TagChange{})
@@ -547,7 +547,7 @@ func targetTags(t *testing.T, b *fleetBench) {
 	made := b.targets(t, "x")
 	ok(t, b.TagTarget(b.ctx, tags[0].ID, "x"))
 	ok(t, b.TagTarget(b.ctx, tags[0].ID, "x"))
-	expect(t, "told once", []string{"target.changed x"}, b.told(t, made))
+	expect(t, "told once", []string{"target.updated x"}, b.told(t, made))
 	x, err := b.Target(b.ctx, "x")
 	ok(t, err)
 	expect(t, "tagging is a change", b.now.UnixMilli(), x.ModifiedAt.UnixMilli())
@@ -561,7 +561,7 @@ func targetTags(t *testing.T, b *fleetBench) {
 
 	ok(t, b.DeleteTag(b.ctx, tags[1].ID))
 	ok(t, b.DeleteTag(b.ctx, tags[0].ID))
-	expect(t, "a tag that targets had may have chosen intervals", []string{"targettag.changed nobody", "targettag.changed all"}, b.told(t, made))
+	expect(t, "a tag that targets had may have chosen intervals", []string{"targettag.deleted nobody", "targettag.deleted all"}, b.told(t, made))
 	kind(t, b.DeleteTag(b.ctx, tags[0].ID), fault.NotFound)
 	of, err = b.TagsOf(b.ctx, "x")
 	ok(t, err)
@@ -591,14 +591,14 @@ func tagsOfMany(t *testing.T, b *fleetBench) {
 
 	kind(t, b.TagTargets(b.ctx, n, ids("a", "no", "z"), fleet.AbsentFailsAfterwards), fault.NotFound)
 	expect(t, "those that are there, in the order of creation", "z a of 2", tagged())
-	expect(t, "told", []string{"target.changed z", "target.changed a"}, sorted(b.told(t, made), "target.changed z", "target.changed a"))
+	expect(t, "told", []string{"target.updated z", "target.updated a"}, sorted(b.told(t, made), "target.updated z", "target.updated a"))
 	ok(t, b.TagTargets(b.ctx, n, ids("a", "no", "b", "b"), fleet.AbsentIsIgnored))
-	expect(t, "those that were not", []string{"target.changed b"}, b.told(t, made))
+	expect(t, "those that were not", []string{"target.updated b"}, b.told(t, made))
 	ok(t, b.TagTargets(b.ctx, n, ids("no"), fleet.AbsentIsIgnored))
 	kind(t, b.UntagTargets(b.ctx, n, ids("b", "no"), fleet.AbsentFails), fault.NotFound)
 	expect(t, "tagged", "z a b of 3", tagged())
 	ok(t, b.UntagTargets(b.ctx, n, ids("b", "c", "no"), fleet.AbsentIsIgnored))
-	expect(t, "told", []string{"target.changed b"}, b.told(t, made))
+	expect(t, "told", []string{"target.updated b"}, b.told(t, made))
 	kind(t, b.UntagTargets(b.ctx, n, ids("a", "no"), fleet.AbsentFailsAfterwards), fault.NotFound)
 	expect(t, "left", "z of 1", tagged())
 	ok(t, b.UntagTarget(b.ctx, n, "a"))
@@ -648,7 +648,7 @@ func groups(t *testing.T, b *fleetBench) {
 	ok(t, b.SetGroup(b.ctx, ptr("übermut"), ids("c")))
 	ok(t, b.SetGroup(b.ctx, ptr("x%_*\\"), ids("d")))
 	ok(t, b.SetGroup(b.ctx, ptr(""), ids("e")))
-	expect(t, "told", []string{"target.changed a", "target.changed b", "target.changed c", "target.changed d", "target.changed e"}, b.told(t, made))
+	expect(t, "told", []string{"target.updated a", "target.updated b", "target.updated c", "target.updated d", "target.updated e"}, b.told(t, made))
 	ok(t, b.SetGroup(b.ctx, ptr("über"), ids("b")))
 	expect(t, "told of nothing new", []string(nil), b.told(t, made))
 	x, err := b.Target(b.ctx, "a")
@@ -696,7 +696,7 @@ func groupsByQuery(t *testing.T, b *fleetBench) {
 	}
 	ok(t, b.SetGroupWhere(b.ctx, ptr("new"), "group==old;controllerid!=b"))
 	expect(t, "one moved", []string{"new", "old", "-"}, group())
-	expect(t, "told", []string{"target.changed a"}, b.told(t, made))
+	expect(t, "told", []string{"target.updated a"}, b.told(t, made))
 	ok(t, b.SetGroupWhere(b.ctx, ptr("new"), "name==*"))
 	expect(t, "all moved", []string{"new", "new", "new"}, group())
 	expect(t, "told", 2, len(b.told(t, made)))
@@ -801,13 +801,13 @@ func renamedSet(t *testing.T, b *fleetBench) {
 	set := b.set(t)
 	_, err := b.software.UpdateSet(b.ctx, set, software.SetChange{Name: ptr("before")})
 	ok(t, err)
-	expect(t, "nobody has it", []string{"software.changed nobody"}, b.told(t, made))
+	expect(t, "nobody has it", []string{"distributionset.updated nobody"}, b.told(t, made))
 	b.install(t, set, "a")
 	_, err = b.software.UpdateSet(b.ctx, set, software.SetChange{Description: ptr("d")})
 	ok(t, err)
 	_, err = b.software.UpdateSet(b.ctx, set, software.SetChange{Version: ptr("2")})
 	ok(t, err)
-	expect(t, "somebody has it", []string{"software.changed nobody", "software.changed all"}, b.told(t, made))
+	expect(t, "somebody has it", []string{"distributionset.updated nobody", "distributionset.updated all"}, b.told(t, made))
 }
 
 func readAttributes(t *testing.T, b *fleetBench) {

@@ -133,11 +133,11 @@ func (b *bench) content(t *testing.T, sha256 string) string {
 // changed returns what was recorded since the last call.
 func (b *bench) changed() (list []string) {
 	for _, e := range b.seen {
-		if e.Kind != event.SoftwareChanged || e.Reach != event.NoTarget || e.At == 0 || e.Tenant == 0 || e.Subject == 0 {
+		if e.Reach != event.NoTarget || e.At == 0 || e.Tenant == 0 || e.Subject == 0 {
 			list = append(list, fmt.Sprintf("unexpected: %+v", e))
 			continue
 		}
-		list = append(list, e.Data)
+		list = append(list, string(e.Kind))
 	}
 	b.seen = nil
 	return list
@@ -225,7 +225,7 @@ func moduleTypes(t *testing.T, b *bench) {
 	if d := cmp.Diff(want, changed); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]string{`{"entity":"moduletype"}`}, b.changed()); d != "" {
+	if d := cmp.Diff([]string{"softwaremoduletype.updated"}, b.changed()); d != "" {
 		t.Error(d)
 	}
 
@@ -342,7 +342,7 @@ func modules(t *testing.T, b *bench) {
 	if *got.Vendor != "v" || !got.Locked || *got.Description != "d" || got.ModifiedBy != "ben" {
 		t.Errorf("got %+v", got)
 	}
-	if d := cmp.Diff([]string{`{"entity":"module"}`}, b.changed()); d != "" {
+	if d := cmp.Diff([]string{"softwaremodule.updated"}, b.changed()); d != "" {
 		t.Error(d)
 	}
 	ok(t, b.DeleteModule(b.ctx, got.ID)) // a lock alone does not keep it
@@ -378,7 +378,7 @@ func artifacts(t *testing.T, b *bench) {
 	b.changed()
 	a, err := b.upload(t, m.ID, "Größe.bin", "content")
 	ok(t, err)
-	if d := cmp.Diff([]string{`{"entity":"artifact"}`}, b.changed()); d != "" {
+	if d := cmp.Diff([]string{"artifact.created"}, b.changed()); d != "" {
 		t.Error(d)
 	}
 	got, err := b.Downloadable(b.ctx, m.ID, a.ID)
@@ -549,7 +549,7 @@ func locks(t *testing.T, b *bench) {
 	if !got.Locked || !got.Modules[0].Locked || got.ModifiedBy != "ben" {
 		t.Errorf("got %+v", got)
 	}
-	if d := cmp.Diff([]string{`{"entity":"module"}`, `{"entity":"set"}`}, b.changed()); d != "" {
+	if d := cmp.Diff([]string{"softwaremodule.updated", "distributionset.updated"}, b.changed()); d != "" {
 		t.Error(d)
 	}
 	locked, err := b.Module(b.ctx, m.ID)
@@ -628,7 +628,7 @@ func tags(t *testing.T, b *bench) {
 	b.changed()
 	ok(t, b.TagSets(b.ctx, id, []software.SetID{two.ID, one.ID}))
 	ok(t, b.TagSets(b.ctx, id, []software.SetID{one.ID}))
-	if d := cmp.Diff([]string{`{"entity":"settag"}`}, b.changed()); d != "" {
+	if d := cmp.Diff([]string{"distributionset.updated", "distributionset.updated"}, b.changed()); d != "" {
 		t.Error(d)
 	}
 	kind(t, b.TagSets(b.ctx, id, []software.SetID{one.ID, 999}), fault.NotFound)
