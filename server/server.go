@@ -58,6 +58,7 @@ type Config struct {
 	ShutdownTimeout time.Duration // for running requests
 	MaxUpload       int64         // bytes
 	Quotas          tenant.Quotas // of every tenant
+	BackgroundEvery time.Duration // between two looks at each rollout and auto-assignment; 0: two seconds
 	CleanupEvery    time.Duration // between two searches for what nothing needs; 0: an hour
 	EventsAge       time.Duration // how long events are kept; 0: DefaultEventsAge
 	EventsCount     int64         // how many events are kept at most; 0: DefaultEventsCount
@@ -85,9 +86,9 @@ const (
 	// engineEvery is how long a rollout is left alone between two looks at it.
 	// Clients of the contract expect two seconds.
 	engineEvery = 2 * time.Second
-	// leaseTime is how long background work stands still when the process that did
-	// it is gone without a word.
-	leaseTime     = 10 * time.Second
+	// leaseTurns is for how many looks background work stands still when the
+	// process that did it is gone without a word.
+	leaseTurns    = 5
 	releaseWithin = 2 * time.Second
 	// defaultCleanup is how often old actions and artifact bytes are looked for.
 	// It costs a look at the actions' index, and takes a thousand at once.
@@ -166,13 +167,14 @@ func Run(ctx context.Context, c Config) (err error) {
 	actions := &deployment.Service{Store: keepDeployment, Polls: polls, Tenants: tenants, Software: store.Software{DB: db}, Quotas: quotas, Now: now, Limits: deployment.Limits{Entries: quotas.EntriesPerAction, Messages: quotas.MessagesPerEntry}}
 	keepRollouts := store.Rollouts{DB: db}
 	campaigns := &rollout.Service{Store: keepRollouts, Tenants: tenants, Quotas: quotas, Now: now, Log: c.Log}
-	leases := &lease.Keeper{Holder: rand.Int64(), For: leaseTime, Now: now} //nolint:gosec // tells processes apart, keeps no secret
+	lookEvery := cmp.Or(c.BackgroundEvery, engineEvery)
+	leases := &lease.Keeper{Holder: rand.Int64(), For: leaseTurns * lookEvery, Now: now} //nolint:gosec // tells processes apart, keeps no secret
 	if db.Shared() {
 		leases.Store = store.Leases{DB: db}
 	}
 	every := cmp.Or(c.CleanupEvery, defaultCleanup)
 	cleaner := &deployment.Cleaner{Store: keepDeployment, Tenants: tenants, Lease: leases, Every: every, Now: now, Log: c.Log}
-	engine := &rollout.Engine{Rollouts: campaigns, Lease: leases, Every: engineEvery, Log: c.Log}
+	engine := &rollout.Engine{Rollouts: campaigns, Lease: leases, Every: lookEvery, Log: c.Log}
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
 	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Rollout: campaigns, Events: feed, Quotas: quotas, Log: c.Log, MaxUpload: c.MaxUpload}
 	families := ddi.DefaultIdentityHeaders()
