@@ -20,7 +20,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // registers pgx
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
@@ -76,7 +75,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	db.rename()
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		db.dialect = postgresDialect()
-		pool, err := sql.Open("pgx", o.URL)
+		pool, err := openPostgres(o.URL)
 		if err != nil {
 			return nil, fmt.Errorf("database address: %w", err)
 		}

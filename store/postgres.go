@@ -1,13 +1,32 @@
 package store
 
 import (
+	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"io"
 	"net"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
 )
+
+// openPostgres opens a pool of connections. They do without just-in-time
+// compilation: it takes a quarter of a second before a statement of a few
+// milliseconds whose cost the planner thinks high, as it does of steps over a
+// million targets.
+func openPostgres(url string) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	return stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, "SET jit = off")
+		return err
+	})), nil
+}
 
 func postgresDialect() dialect {
 	return dialect{

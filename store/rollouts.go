@@ -227,7 +227,9 @@ func cohortWhere(t tenant.ID, c rollout.Cohort, d dialect) (where string, args [
 		and("NOT EXISTS (SELECT 1 FROM action a WHERE "+lookedUp("a.target_id")+" AND a.rollout_id >= $%d)", int64(c.Newcomers))
 	}
 	if c.Fresh {
-		where += " AND e.assigned_set IS DISTINCT FROM $2 AND NOT EXISTS (SELECT 1 FROM action a WHERE a.target_id = e.id AND a.set_id = $2)"
+		// From each target to its actions, never from the set to its million: the
+		// plus sign tells SQLite, the scalar PostgreSQL.
+		where += " AND e.assigned_set IS DISTINCT FROM $2 AND (SELECT a.id FROM action a WHERE a.target_id = e.id AND +a.set_id = $2 LIMIT 1) IS NULL"
 	}
 	condition := condition
 	if len(c.Among) > 0 {
