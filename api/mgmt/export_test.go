@@ -31,7 +31,7 @@ func RouteFacts() []RouteFact {
 	var all []RouteFact
 	for _, r := range routes() {
 		views := slices.ContainsFunc(r.params, func(p openapi.Parameter) bool { return p.Name == "representation" })
-		all = append(all, RouteFact{r.method, r.path, r.needs, r.in != nil, r.out != nil, views})
+		all = append(all, RouteFact{r.method, r.path, r.needs, r.in != nil, r.out != nil && !slices.Contains(r.produces, eventStream), views})
 	}
 	return all
 }
