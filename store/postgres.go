@@ -16,14 +16,16 @@ import (
 // openPostgres opens a pool of connections. They do without just-in-time
 // compilation: it takes a quarter of a second before a statement of a few
 // milliseconds whose cost the planner thinks high, as it does of steps over a
-// million targets.
+// million targets. A transaction whose process went silent is ended after a while,
+// which is longer than patience: a host that is gone without closing its
+// connections would keep its leases and rows locked for hours.
 func openPostgres(url string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, err
 	}
 	return stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, "SET jit = off")
+		_, err := c.Exec(ctx, "SET jit = off; SET idle_in_transaction_session_timeout = '45s'")
 		return err
 	})), nil
 }

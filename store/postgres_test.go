@@ -311,3 +311,22 @@ func TestFollowAnotherDatabase(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestPostgres_transactions_of_a_silent_process_end(t *testing.T) {
+	t.Parallel()
+	db, err := Open(t.Context(), Options{URL: testdb.Postgres(t).URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	var ends int64
+	err = db.view(t.Context(), func(q querier) error {
+		return q.row(t.Context(), "SELECT setting FROM pg_settings WHERE name = 'idle_in_transaction_session_timeout'").Scan(&ends)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := time.Duration(ends) * time.Millisecond; after <= patience || after > 2*patience {
+		t.Errorf("PostgreSQL ends a silent transaction after %v, want soon after %v", after, patience)
+	}
+}

@@ -61,7 +61,7 @@ func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 		if err != nil {
 			return err
 		}
-		run.Now, run.Approval, run.MaxGroups = a.Now, a.Approval, a.MaxGroups
+		run.Now, run.Approval, run.MaxGroups, run.StepSize = a.Now, a.Approval, a.MaxGroups, a.StepSize
 		if err := tx.prepare(ctx, t, run); err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (s Rollouts) choose(ctx context.Context, t tenant.ID, id rollout.ID, a roll
 		if err != nil {
 			return err
 		}
-		run = &rollout.Run{Rollout: *r, Now: a.Now, Approval: a.Approval, MaxGroups: a.MaxGroups}
+		run = &rollout.Run{Rollout: *r, Now: a.Now, Approval: a.Approval, MaxGroups: a.MaxGroups, StepSize: a.StepSize}
 		if !run.Chooses() {
 			return nil
 		}
