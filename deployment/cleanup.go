@@ -1,6 +1,7 @@
 package deployment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -47,6 +48,7 @@ type Cleaner struct {
 	Tenants software.Settings
 	Lease   *lease.Keeper
 	Every   time.Duration // between two runs; the first comes within a minute
+	Step    int           // how many actions go at once; 0: a thousand
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -108,7 +110,7 @@ func (c *Cleaner) clean(ctx context.Context, t tenant.ID) error {
 	}
 	ctx = caller.With(ctx, caller.Caller{Tenant: t, User: caller.System})
 	began := c.Now()
-	step := Cleanup{Statuses: statuses, Before: began.Add(-settings.CleanupExpiry), Limit: cleanupStep}
+	step := Cleanup{Statuses: statuses, Before: began.Add(-settings.CleanupExpiry), Limit: cmp.Or(c.Step, cleanupStep)}
 	removed := 0
 	defer func() {
 		if removed > 0 {

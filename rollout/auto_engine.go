@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -117,7 +118,7 @@ func (s *Service) stepAuto(ctx context.Context, b Busy[AutoAssignmentID], p *pas
 	}
 	now := s.Now()
 	o, err := s.Store.AdvanceAutoAssignment(ctx, b.Tenant, b.ID, AutoAdvance{
-		Held: held, Policy: deployment.PolicyOf(settings, s.Quotas), Moment: moment(settings, now), After: p.after, Limit: autoStepSize, Now: now,
+		Held: held, Policy: deployment.PolicyOf(settings, s.Quotas), Moment: moment(settings, now), After: p.after, Limit: cmp.Or(s.StepSize, autoStepSize), Now: now,
 	})
 	if err != nil {
 		return false, err

@@ -38,6 +38,7 @@ type Advance struct {
 	Policy    deployment.Policy
 	Approval  bool
 	MaxGroups int
+	StepSize  int64 // targets, at most; 0: as many as Run takes by itself
 	Moment    query.Moment
 	Now       time.Time
 }
@@ -58,7 +59,7 @@ func (s *Service) step(ctx context.Context, t tenant.ID, id ID, turn *Turn, held
 	now := s.Now()
 	return s.Store.Advance(ctx, t, id, Advance{
 		Held: held, Turn: turn, Policy: deployment.PolicyOf(settings, s.Quotas), Approval: settings.RolloutApproval,
-		MaxGroups: s.Quotas.GroupsPerRollout, Moment: moment(settings, now), Now: now,
+		MaxGroups: s.Quotas.GroupsPerRollout, StepSize: s.StepSize, Moment: moment(settings, now), Now: now,
 	})
 }
 

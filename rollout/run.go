@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -24,7 +25,9 @@ type Run struct {
 	Approval bool
 	// MaxGroups bounds the groups of a dynamic rollout; not positive: no bound.
 	MaxGroups int
-	Now       time.Time
+	// StepSize bounds all steps; 0: StepSize and FillSize do.
+	StepSize int64
+	Now      time.Time
 }
 
 // Work is what a step does with the rows of many targets.
@@ -72,6 +75,9 @@ type Turn struct {
 	Full   bool // nothing came to match lately: do not look for targets to grow by
 }
 
+// size is how many targets a step takes that otherwise takes usual ones.
+func (r *Run) size(usual int64) int64 { return cmp.Or(r.StepSize, usual) }
+
 // Next decides the next step. After more is false the rollout waits for the
 // engine's next turn.
 func (r *Run) Next(t *Turn) (s Step, more bool) {
@@ -91,7 +97,7 @@ func (r *Run) Next(t *Turn) (s Step, more bool) {
 	case Running:
 		return r.judge(t)
 	case Stopping, Deleting:
-		return Step{Work: DropScheduled, Limit: StepSize}, true
+		return Step{Work: DropScheduled, Limit: r.size(StepSize)}, true
 	case Paused, Stopped, Finished, Deleted, WaitingForApproval, ApprovalDenied:
 	}
 	return Step{}, false
@@ -151,7 +157,7 @@ func (r *Run) fill() (Step, bool) {
 		case g.Dynamic || g.Total >= g.Planned:
 			r.full(i)
 		default:
-			return Step{Fill, g, min(FillSize, g.Planned-g.Total)}, true
+			return Step{Fill, g, min(r.size(FillSize), g.Planned-g.Total)}, true
 		}
 	}
 	r.created()
@@ -236,12 +242,12 @@ func (r *Run) schedule() (Step, bool) {
 			g.Status = GroupScheduled
 			r.touchGroup(g, r.Rollout.StartedBy)
 		default:
-			return Step{Schedule, g, StepSize}, true
+			return Step{Schedule, g, r.size(StepSize)}, true
 		}
 	}
 	first := &r.Groups[0]
 	first.Starting = true
-	return Step{Launch, first, StepSize}, true
+	return Step{Launch, first, r.size(StepSize)}, true
 }
 
 func (r *Run) launched(g *Group, o Outcome) (more bool) {
@@ -267,7 +273,7 @@ func (r *Run) launched(g *Group, o Outcome) (more bool) {
 func (r *Run) judge(t *Turn) (Step, bool) {
 	for i := range r.Groups {
 		if g := &r.Groups[i]; g.Starting {
-			return Step{Launch, g, StepSize}, true
+			return Step{Launch, g, r.size(StepSize)}, true
 		}
 	}
 	if t.Judged {
@@ -278,7 +284,7 @@ func (r *Run) judge(t *Turn) (Step, bool) {
 	if last := &r.Groups[len(r.Groups)-1]; r.Rollout.Dynamic && !t.Full && last.Status != GroupError {
 		switch {
 		case last.Total < last.Planned && last.Status != GroupFinished:
-			return Step{Grow, last, min(StepSize, last.Planned-last.Total)}, true
+			return Step{Grow, last, min(r.size(StepSize), last.Planned-last.Total)}, true
 		case r.MaxGroups > 0 && len(r.Groups) >= r.MaxGroups:
 			r.Rollout.Waiting = fmt.Sprintf("The rollout has %d groups, which is the maximum: targets that come to match now do not take part.", len(r.Groups))
 		default:
@@ -320,7 +326,7 @@ func (r *Run) thresholds() (Step, bool) {
 	}
 	for i := range r.Groups {
 		if g := &r.Groups[i]; g.Starting {
-			return Step{Launch, g, StepSize}, true
+			return Step{Launch, g, r.size(StepSize)}, true
 		}
 	}
 	return Step{}, false
@@ -457,7 +463,7 @@ func (r *Run) dropped(o Outcome) (Step, bool) {
 		return Step{}, true
 	}
 	if r.Rollout.Status == Deleting && !r.HasActions {
-		return Step{Work: DropMembers, Limit: FillSize}, true
+		return Step{Work: DropMembers, Limit: r.size(FillSize)}, true
 	}
 	for i := range r.Groups {
 		if g := &r.Groups[i]; g.open() {
@@ -467,9 +473,9 @@ func (r *Run) dropped(o Outcome) (Step, bool) {
 		r.Groups[i].Starting = false
 	}
 	if r.Rollout.Status == Deleting {
-		return Step{Work: QuitActive, Limit: StepSize}, true
+		return Step{Work: QuitActive, Limit: r.size(StepSize)}, true
 	}
-	return Step{Work: CancelActive, Limit: StepSize}, true
+	return Step{Work: CancelActive, Limit: r.size(StepSize)}, true
 }
 
 func (r *Run) end() {

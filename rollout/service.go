@@ -24,6 +24,9 @@ type Service struct {
 	Quotas  tenant.Quotas
 	Now     func() time.Time
 	Log     *slog.Logger
+	// StepSize is how many targets a step of background work takes; 0: as many as
+	// are a moment's work.
+	StepSize int64
 }
 
 // Settings gives the settings of a tenant.

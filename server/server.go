@@ -59,6 +59,7 @@ type Config struct {
 	MaxUpload       int64         // bytes
 	Quotas          tenant.Quotas // of every tenant
 	BackgroundEvery time.Duration // between two looks at each rollout and auto-assignment; 0: two seconds
+	BackgroundStep  int           // how many targets or actions a step of background work takes; 0: as many as are a moment's work
 	CleanupEvery    time.Duration // between two searches for what nothing needs; 0: an hour
 	EventsAge       time.Duration // how long events are kept; 0: DefaultEventsAge
 	EventsCount     int64         // how many events are kept at most; 0: DefaultEventsCount
@@ -166,14 +167,14 @@ func Run(ctx context.Context, c Config) (err error) {
 	targets := &fleet.Service{Store: keepFleet, Visits: visits, Tenants: tenants, Quotas: quotas, Now: now, NewToken: fleet.NewToken}
 	actions := &deployment.Service{Store: keepDeployment, Polls: polls, Tenants: tenants, Software: store.Software{DB: db}, Quotas: quotas, Now: now, Limits: deployment.Limits{Entries: quotas.EntriesPerAction, Messages: quotas.MessagesPerEntry}}
 	keepRollouts := store.Rollouts{DB: db}
-	campaigns := &rollout.Service{Store: keepRollouts, Tenants: tenants, Quotas: quotas, Now: now, Log: c.Log}
+	campaigns := &rollout.Service{Store: keepRollouts, Tenants: tenants, Quotas: quotas, Now: now, Log: c.Log, StepSize: int64(c.BackgroundStep)}
 	lookEvery := cmp.Or(c.BackgroundEvery, engineEvery)
 	leases := &lease.Keeper{Holder: rand.Int64(), For: leaseTurns * lookEvery, Now: now} //nolint:gosec // tells processes apart, keeps no secret
 	if db.Shared() {
 		leases.Store = store.Leases{DB: db}
 	}
 	every := cmp.Or(c.CleanupEvery, defaultCleanup)
-	cleaner := &deployment.Cleaner{Store: keepDeployment, Tenants: tenants, Lease: leases, Every: every, Now: now, Log: c.Log}
+	cleaner := &deployment.Cleaner{Store: keepDeployment, Tenants: tenants, Lease: leases, Every: every, Step: c.BackgroundStep, Now: now, Log: c.Log}
 	engine := &rollout.Engine{Rollouts: campaigns, Lease: leases, Every: lookEvery, Log: c.Log}
 	modules := &software.Service{Store: store.Software{DB: db}, Blobs: blobs, Tenants: tenants, Quotas: quotas, Now: now}
 	management := &mgmt.API{Identity: users, Tenants: tenants, Software: modules, Fleet: targets, Deployment: actions, Rollout: campaigns, Events: feed, Quotas: quotas, Log: c.Log, MaxUpload: c.MaxUpload}

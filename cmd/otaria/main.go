@@ -57,6 +57,7 @@ type serveCommand struct {
 	MaxUpload       int64            `help:"Largest artifact, in bytes." default:"4294967296" env:"OTARIA_MAX_UPLOAD" placeholder:"BYTES"`
 	Quotas          map[string]int64 `help:"Limits other than the contract's, in place of the file's quotas, by the names that GET /rest/v1/quotas lists, such as targetsPerRolloutGroup=200000; 0: no limit." env:"OTARIA_QUOTAS" mapsep:"," placeholder:"NAME=N,..."`
 	BackgroundEvery time.Duration    `help:"How often to look at each rollout and auto-assignment." default:"2s" env:"OTARIA_BACKGROUND_EVERY" hidden:"" placeholder:"TIME"`
+	BackgroundStep  int              `help:"How many targets or actions a step of background work takes; 0: as many as are a moment's work." env:"OTARIA_BACKGROUND_STEP" hidden:"" placeholder:"N"`
 	CleanupEvery    time.Duration    `help:"How often to look for old actions, as the tenants' settings action.cleanup.auto.* say, and for artifact bytes that nothing needs any more." default:"1h" env:"OTARIA_CLEANUP_EVERY" placeholder:"TIME"`
 	EventsAge       time.Duration    `help:"How long events are kept for programs that read GET /rest/v1/events; at least a minute." default:"24h" env:"OTARIA_EVENTS_AGE" placeholder:"TIME"`
 	EventsCount     int64            `help:"How many events are kept at most, of all tenants together; at least 10000. A million take about 100 MB." default:"1000000" env:"OTARIA_EVENTS_COUNT" placeholder:"N"`
@@ -187,6 +188,7 @@ func (s *serveCommand) Run(st streams) error {
 		MaxUpload:       s.MaxUpload,
 		Quotas:          quotas,
 		BackgroundEvery: s.BackgroundEvery,
+		BackgroundStep:  s.BackgroundStep,
 		CleanupEvery:    s.CleanupEvery,
 		EventsAge:       s.EventsAge,
 		EventsCount:     s.EventsCount,
