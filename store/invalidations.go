@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/otaria/otaria/deployment"
@@ -95,9 +97,15 @@ func (s Rollouts) AdvanceInvalidation(ctx context.Context, t tenant.ID, set soft
 	return more, err
 }
 
-// activeStatuses are those of active actions that are not being canceled:
-// spelled out, so that the index leads to them past a million that are.
-const activeStatuses = "2, 3, 6, 7, 9, 11"
+const (
+	// activeStatuses are those of active actions that are not being canceled.
+	// They are asked for one after the other, so that the index leads to the next
+	// ones past a million that were canceled.
+	activeStatuses = "2, 3, 6, 7, 9, 11"
+	// invalidationStep is how many targets a step takes; of each, two entries of the
+	// history are written.
+	invalidationStep = 2000
+)
 
 // cancelSet cancels some of the active actions of a set that is being
 // invalidated.
@@ -111,20 +119,25 @@ func (tx *Tx) cancelSet(ctx context.Context, t tenant.ID, set software.SetID, no
 	if err != nil {
 		return false, err
 	}
-	statuses := activeStatuses
+	statuses := strings.Split(activeStatuses, ", ")
 	if force {
-		statuses += fmt.Sprintf(", %d", deployment.Canceling)
+		statuses = append(statuses, strconv.Itoa(int(deployment.Canceling)))
 	}
-	ids, err := all(ctx, tx, scalar[int64], `SELECT t.id FROM target t WHERE t.id IN
-		(SELECT a.target_id FROM action a WHERE a.set_id = $1 AND a.status IN (`+statuses+`) AND a.active LIMIT $2) ORDER BY t.id`+tx.db.lock("t"), int64(set), rollout.StepSize)
-	if err != nil {
-		return false, err
+	var ids []int64
+	for _, status := range statuses {
+		if ids, err = all(ctx, tx, scalar[int64], `SELECT t.id FROM target t WHERE t.id IN
+			(SELECT a.target_id FROM action a WHERE a.set_id = $1 AND a.status = `+status+` AND a.active ORDER BY a.set_id, a.status LIMIT $2) ORDER BY t.id`+tx.db.lock("t"), int64(set), invalidationStep); err != nil {
+			return false, err
+		}
+		if len(ids) > 0 {
+			break
+		}
 	}
 	if len(ids) == 0 {
 		_, err := tx.exec(ctx, "DELETE FROM invalidation WHERE set_id = $1", int64(set))
 		return false, err
 	}
-	which, args := "a.set_id = $2 AND a.active", []any{idList(ids), int64(set)}
+	which, args := "+a.set_id = $2 AND a.active", []any{idList(ids), int64(set)}
 	if _, err := tx.callOff(ctx, t, which+" AND a.status IN ("+activeStatuses+")", args, ending{
 		user: by, at: now, says: deployment.ServerPrefix + fmt.Sprintf("Canceled, because distribution set %d was invalidated.", set),
 	}); err != nil {
