@@ -19,6 +19,7 @@ import (
 
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/internal/testdb"
+	"github.com/otaria/otaria/lease"
 	"github.com/otaria/otaria/rollout"
 )
 
@@ -266,6 +267,7 @@ func (w *twins) operate(c *campaign, set int64) {
 		w.until(c, "/resume", "running", "finished")
 	case stopped:
 		w.until(c, "/stop", "stopping", "stopped")
+	case steady, uneven, failing, auto: // left alone
 	case deleted:
 		w.ask(func(l *load) int { return l.manage(http.MethodDelete, c.one(), nil, nil) })
 	}
@@ -520,8 +522,7 @@ func (w *twins) cleanUp(c *campaign) {
 
 // watchLeases counts the holders of each lease. Its fence grows with each.
 func (w *twins) watchLeases(stop <-chan struct{}) {
-	type held struct{ holder, fence int64 }
-	last := map[string]held{}
+	last := map[string]lease.Held{}
 	w.holders = map[string]int{}
 	for {
 		select {
@@ -529,30 +530,38 @@ func (w *twins) watchLeases(stop <-chan struct{}) {
 			return
 		case <-time.After(50 * time.Millisecond):
 		}
-		rows, err := w.db.QueryContext(w.t.Context(), "SELECT name, holder, fence FROM lease")
+		list, err := w.leases()
 		if err != nil {
 			w.t.Errorf("read the leases: %v", err)
 			return
 		}
-		for rows.Next() {
-			var name string
-			var now held
-			if err := rows.Scan(&name, &now.holder, &now.fence); err != nil {
-				w.t.Errorf("read the leases: %v", err)
+		for _, now := range list {
+			before, known := last[now.Name]
+			if known && (now.Fence < before.Fence || now.Fence == before.Fence && now.Holder != before.Holder) {
+				w.t.Errorf("the lease %s went from %+v to %+v", now.Name, before, now)
 			}
-			before, known := last[name]
-			if known && (now.fence < before.fence || now.fence == before.fence && now.holder != before.holder) {
-				w.t.Errorf("the lease %s went from %+v to %+v", name, before, now)
+			if now.Holder != before.Holder {
+				w.holders[now.Name]++
 			}
-			if now.holder != before.holder {
-				w.holders[name]++
-			}
-			last[name] = now
-		}
-		if err := rows.Err(); err != nil {
-			w.t.Errorf("read the leases: %v", err)
+			last[now.Name] = now
 		}
 	}
+}
+
+func (w *twins) leases() (list []lease.Held, err error) {
+	rows, err := w.db.QueryContext(w.t.Context(), "SELECT name, holder, fence FROM lease")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h lease.Held
+		if err := rows.Scan(&h.Name, &h.Holder, &h.Fence); err != nil {
+			return nil, err
+		}
+		list = append(list, h)
+	}
+	return list, rows.Err()
 }
 
 // proveTakeover kills each server for good in turn: a rollout that was begun
