@@ -35,16 +35,15 @@ type AutoAdvance struct {
 	Held   *lease.Held
 	Policy deployment.Policy
 	Moment query.Moment
-	After  int64            // only targets beyond this one
-	Among  []fleet.TargetID // only these, if there are any
-	Limit  int64            // targets, at most
+	After  int64 // only targets beyond this one
+	Limit  int64 // targets, at most
 	Now    time.Time
 }
 
 // Cohort says which targets a step chooses from.
 func (a *AutoAdvance) Cohort(x *AutoAssignment) (Cohort, error) {
 	c, err := x.cohort(a.Moment)
-	c.After, c.Among, c.Limit = a.After, a.Among, a.Limit
+	c.After, c.Limit = a.After, a.Limit
 	return c, err
 }
 
@@ -66,11 +65,13 @@ const autoStepSize = 2000
 //
 // A pass looks through all targets of the tenant, in the order of their ids, for
 // those that match and never had an action for the set. Looking costs time even
-// where nothing is found: about two seconds for a million targets that all had one.
-// So after a pass that took t the auto-assignment is left alone for restFactor * t,
-// for maxRest at most: it takes no more than a few percent of one processor, and a
-// target that comes to match waits for two seconds in a fleet of fifty thousand, for
-// some forty in one of a million.
+// where nothing is found, about a second for a million targets, more with a filter
+// that no index serves. So after a pass whose steps took t the auto-assignment is
+// left alone for restFactor * t, at least for the engine's Every and at most for
+// maxRest: it takes no more than a twentieth of the time, and a target that comes to
+// match waits for two seconds in a fleet of a hundred thousand, for some twenty in
+// one of a million. A pass that is cut short by an error or a crash begins anew; what
+// it assigned, it finds assigned.
 type pass struct {
 	after   int64
 	took    time.Duration
