@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -130,5 +131,56 @@ func TestTwoServersOnOnePostgres(t *testing.T) {
 		if status, body := get(t, url+"/rest/v1/softwaremoduletypes", "admin", "secret"); status != 200 {
 			t.Errorf("%s: %d %s", url, status, body)
 		}
+	}
+}
+
+// A stream of events hears of what another server did, and ends at once when its
+// own is told to stop.
+func TestAStreamOfEventsAcrossServers(t *testing.T) {
+	t.Parallel()
+	d := testdb.Postgres(t)
+	one, _, _ := start(t, server.Config{DataDir: t.TempDir(), DatabaseURL: d.URL, AdminPassword: "secret"})
+	two, _, stop := start(t, server.Config{DataDir: t.TempDir(), DatabaseURL: d.URL, AdminPassword: "ignored"})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, two+"/rest/v1/events?type=otaria.target", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.SetBasicAuth("admin", "secret")
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if r, err = http.NewRequestWithContext(t.Context(), http.MethodPost, one+"/rest/v1/targets", strings.NewReader(`[{"controllerId":"device"}]`)); err != nil {
+		t.Fatal(err)
+	}
+	r.SetBasicAuth("admin", "secret")
+	r.Header.Set("Content-Type", "application/json")
+	created, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := created.Body.Close(); err != nil || created.StatusCode != http.StatusCreated {
+		t.Fatalf("%d, %v", created.StatusCode, err)
+	}
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() && !strings.Contains(lines.Text(), "device") {
+		continue
+	}
+	began := time.Now()
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	last := ""
+	for lines.Scan() {
+		if lines.Text() != "" {
+			last = lines.Text()
+		}
+	}
+	if lines.Err() != nil || !strings.Contains(last, "the server is stopping") {
+		t.Errorf("the stream ended with %q, %v", last, lines.Err())
 	}
 }

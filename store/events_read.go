@@ -95,7 +95,7 @@ func (db *DB) Describe(ctx context.Context, list []event.Entry) error {
 			actions[e.Subject] = append(actions[e.Subject], e)
 		case event.ActionDeleted:
 			targets[int64(e.Reach)] = append(targets[int64(e.Reach)], e)
-		case event.TargetCreated, event.TargetChanged, event.TargetAttributes:
+		case event.TargetChanged, event.TargetAttributes: // others say it themselves
 			targets[e.Subject] = append(targets[e.Subject], e)
 		default:
 		}

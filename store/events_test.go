@@ -197,10 +197,10 @@ func TestManyWritersOneOrder(t *testing.T) {
 		}
 		seen := map[string]bool{}
 		for _, e := range a {
-			if seen[e.Target] || e.Target == "" {
-				t.Errorf("twice, or without name: %+v", e)
+			if seen[e.Data] {
+				t.Errorf("twice: %+v", e)
 			}
-			seen[e.Target] = true
+			seen[e.Data] = true
 		}
 	})
 }

@@ -132,7 +132,7 @@ func (f Fleet) CreateTargets(ctx context.Context, t tenant.ID, targets []fleet.T
 				return tx.taken(err, "There is a target with the controllerId %q already.", n.ControllerID)
 			}
 			n.ID = fleet.TargetID(id)
-			tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), At: n.CreatedAt.UnixMilli()})
+			tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), Data: targetData(n.ControllerID), At: n.CreatedAt.UnixMilli()})
 		}
 		return nil
 	})
@@ -187,7 +187,7 @@ func (f Fleet) UpdateTarget(ctx context.Context, t tenant.ID, id fleet.Controlle
 	return target, err
 }
 
-// targetData tells who a target was that cannot be looked up any more.
+// targetData tells who a target is, for events that are likely read when it is gone.
 func targetData(id fleet.ControllerID) string {
 	text, _ := json.Marshal(struct {
 		ControllerID fleet.ControllerID `json:"controllerId"`

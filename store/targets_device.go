@@ -30,7 +30,7 @@ func (f Fleet) Register(ctx context.Context, t tenant.ID, n *fleet.Target) error
 		if err := tx.visited(ctx, id, n.SeenAt); err != nil {
 			return err
 		}
-		tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), At: at})
+		tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), Data: targetData(n.ControllerID), At: at})
 		return nil
 	})
 }

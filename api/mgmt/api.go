@@ -9,6 +9,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/otaria/otaria/api/httpjson"
 	"github.com/otaria/otaria/caller"
@@ -37,6 +38,11 @@ type API struct {
 	// MaxUpload is the largest file that a multipart form may bring, in bytes; 0:
 	// any. A quota may be lower.
 	MaxUpload int64
+
+	// Heartbeat is how often a quiet stream of events says that it is there, and
+	// TakeWithin how long a client may take for some tens of kilobytes of it
+	// before its connection is dropped. 0: 15 and 30 seconds.
+	Heartbeat, TakeWithin time.Duration
 }
 
 // maxBody bounds every JSON body: 5,000 assignments with all their fields fit.

@@ -2,6 +2,7 @@ package mgmt
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,10 +42,8 @@ const (
 	// gapType is the event that tells of events that are not kept any more.
 	gapType = typePrefix + "events.gap"
 
-	// heartbeat is how often a quiet stream says that it is there, and where.
-	heartbeat = 15 * time.Second
-
-	// takeWithin bounds how long a client takes for some tens of kilobytes.
+	// What API.Heartbeat and API.TakeWithin are unless something else is said.
+	heartbeat  = 15 * time.Second
 	takeWithin = 30 * time.Second
 
 	// proveEvery is how often a stream makes sure that its user still may read
@@ -191,7 +190,7 @@ func (s *watcher) run(reader *event.Reader, follow bool) error {
 		return err
 	}
 	for {
-		b, last, err := next(ctx, reader, follow)
+		b, last, err := next(ctx, reader, follow, cmp.Or(s.api.Heartbeat, heartbeat))
 		switch {
 		case errors.Is(err, event.ErrClosed):
 			return s.end("the server is stopping: connect again")
@@ -214,9 +213,9 @@ func (s *watcher) run(reader *event.Reader, follow bool) error {
 	}
 }
 
-func next(ctx context.Context, reader *event.Reader, follow bool) (b event.Batch, last bool, err error) {
+func next(ctx context.Context, reader *event.Reader, follow bool, beat time.Duration) (b event.Batch, last bool, err error) {
 	if follow {
-		b, err = reader.Next(ctx, heartbeat)
+		b, err = reader.Next(ctx, beat)
 		return b, false, err
 	}
 	return reader.Rest(ctx)
@@ -271,7 +270,7 @@ func (s *watcher) append(e eventBody) error {
 
 // flush sends what is gathered. It fails when the client does not take it.
 func (s *watcher) flush() error {
-	if err := s.out.SetWriteDeadline(s.api.Events.Now().Add(takeWithin)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := s.out.SetWriteDeadline(s.api.Events.Now().Add(cmp.Or(s.api.TakeWithin, takeWithin))); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return err
 	}
 	_, err := s.w.Write(s.buf.Bytes())

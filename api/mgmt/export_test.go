@@ -41,3 +41,12 @@ func HasReply(k fault.Kind) bool {
 	_, ok := replies()[k]
 	return ok
 }
+
+// EventTypes returns the permissions that each type of event needs.
+func EventTypes() map[string][]identity.Permission {
+	all := map[string][]identity.Permission{}
+	for _, t := range eventTypes() {
+		all[typePrefix+string(t.kind)] = t.needs
+	}
+	return all
+}
