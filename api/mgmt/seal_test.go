@@ -344,7 +344,6 @@ func sealedQueries() map[string]string {
 		"GET /rollouts":                                 "?representation=full&q=distributionset.id==$setId",
 		"GET /distributionsettags":                      "?q=distributionset.id==$setId",
 		"GET /softwaremodules/{moduleId}/artifacts":     "?representation=full",
-		"GET /events":                                   "?follow=false&after=0-0",
 	}
 }
 
