@@ -310,6 +310,9 @@ func (f *Feed) leave(t tenant.ID) {
 	f.readers.Add(-1)
 }
 
+// Place returns where the reader is, unless it is to hear of a gap first.
+func (r *Reader) Place() (at Position, ok bool) { return r.at, !r.lost }
+
 // Close ends the reader.
 func (r *Reader) Close() { r.feed.leave(r.tenant) }
 

@@ -198,7 +198,12 @@ func (s Rollouts) BusyAutoAssignments(ctx context.Context, now time.Time) (list 
 // NoteAutoWaiting implements rollout.AutoStepStore.
 func (s Rollouts) NoteAutoWaiting(ctx context.Context, t tenant.ID, id rollout.AutoAssignmentID, why string) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, "UPDATE auto_assignment SET waiting = $3 WHERE tenant_id = $1 AND id = $2 AND waiting <> $3", t, int64(id), why)
+		var a rollout.AutoAssignment
+		err := tx.row(ctx, "UPDATE auto_assignment SET waiting = $3 WHERE tenant_id = $1 AND id = $2 AND waiting <> $3 RETURNING status", t, int64(id), why).Scan(&a.Status)
+		if none(err) {
+			return nil
+		}
+		tx.record(event.Event{Tenant: t, Kind: event.AutoAssignmentChanged, Subject: int64(id), Reach: event.NoTarget, Data: autoData(&a)})
 		return err
 	})
 }

@@ -32,7 +32,12 @@ func (s Rollouts) Busy(ctx context.Context) (list []rollout.Busy[rollout.ID], er
 // NoteWaiting implements rollout.StepStore.
 func (s Rollouts) NoteWaiting(ctx context.Context, t tenant.ID, id rollout.ID, why string) error {
 	return s.DB.update(ctx, func(tx *Tx) error {
-		_, err := tx.exec(ctx, "UPDATE rollout SET waiting = $3 WHERE tenant_id = $1 AND id = $2 AND waiting <> $3", t, int64(id), why)
+		var r rollout.Rollout
+		err := tx.row(ctx, "UPDATE rollout SET waiting = $3 WHERE tenant_id = $1 AND id = $2 AND waiting <> $3 RETURNING status", t, int64(id), why).Scan(&r.Status)
+		if none(err) {
+			return nil
+		}
+		tx.record(event.Event{Tenant: t, Kind: event.RolloutChanged, Subject: int64(id), Reach: event.NoTarget, Data: rolloutData(&r)})
 		return err
 	})
 }

@@ -185,7 +185,11 @@ func (a *API) streamEvents(w http.ResponseWriter, r *http.Request) error {
 // too slow. What it has to say about its end is a comment.
 func (s *watcher) run(reader *event.Reader, follow bool) error {
 	ctx := s.r.Context()
-	s.buf.WriteString("retry: " + strconv.FormatInt(reconnectAfter.Milliseconds(), 10) + "\n: events of " + s.source + "\n\n")
+	s.buf.WriteString("retry: " + strconv.FormatInt(reconnectAfter.Milliseconds(), 10) + "\n: events of " + s.source + "\n")
+	if at, ok := reader.Place(); ok { // a client that is cut off before the first event goes on from here
+		s.buf.WriteString("id: " + at.String() + "\n")
+	}
+	s.buf.WriteString("\n")
 	if err := s.flush(); err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ type cli struct {
 
 	Simulate   simulateCmd   `cmd:"" help:"Play devices against a server: load, failures, silence."`
 	API        apiCmd        `cmd:"" name:"api" help:"Call the management API."`
+	Events     eventsCmd     `cmd:"" help:"Print what happens, as it happens."`
 	Completion completionCmd `cmd:"" help:"Print a script that completes commands and flags."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 }
@@ -89,7 +90,8 @@ func run(t *terminal, args []string) (code int) {
 		kong.Name("otactl"),
 		kong.Description("The command line of Otaria.\n\nExamples:\n"+
 			"  otactl simulate --devices 1000 --failure 3%\n"+
-			"  otactl api GET /rest/v1/targets\n\n"+
+			"  otactl api GET /rest/v1/targets\n"+
+			"  otactl events --type otaria.rollout\n\n"+
 			"Run \"otactl COMMAND --help\" for more examples."),
 		kong.Writers(t.out, t.err),
 		kong.Exit(func(code int) { panic(ended(code)) }),

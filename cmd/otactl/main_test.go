@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -127,6 +128,31 @@ func newFake() *fake {
 		var in map[string]any
 		f.open = json.NewDecoder(r.Body).Decode(&in) == nil && in["authentication.targettoken.enabled"] == true
 		w.WriteHeader(http.StatusNoContent)
+	})
+	manage("GET /rest/v1/events", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		if t := q.Get("type"); t != "" && t != "otaria.target,otaria.action" {
+			reply(w, http.StatusBadRequest, map[string]any{"message": "no type begins with " + t})
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		send := func(n int) {
+			fmt.Fprintf(w, "id: 0-%[1]d\ndata: {\"id\":\"0-%[1]d\",\"type\":\"otaria.target.created\",\"subject\":\"targets/%[1]d\",\"time\":\"2026-01-02T03:04:05.006Z\",\"data\":{\"id\":%[1]d}}\n\n", n)
+		}
+		fmt.Fprint(w, "retry: 2000\n: events\nid: 0-3\n\n")
+		switch q.Get("after") {
+		case "": // the connection breaks behind the second
+			send(4)
+			send(5)
+			fmt.Fprint(w, "id: 0-6\ndata: {")
+			_ = http.NewResponseController(w).Flush() // the client may be gone
+			panic(http.ErrAbortHandler)
+		case "0-5":
+			send(6)
+			fmt.Fprint(w, ":\nid: 0-9\n\n")
+		default:
+			reply(w, http.StatusForbidden, nil)
+		}
 	})
 	f.HandleFunc("GET /DEFAULT/controller/v1/{id}", func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
