@@ -165,7 +165,9 @@ func (f *Feed) Run(ctx context.Context) error {
 func (f *Feed) rest() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.live, f.recent = false, nil
+	if f.readers.Load() == 0 { // a reader is admitted under the lock
+		f.live, f.recent = false, nil
+	}
 }
 
 // catchUp reads what happened since the last time.
@@ -174,12 +176,7 @@ func (f *Feed) catchUp(ctx context.Context) error {
 	live, end := f.live, f.end
 	f.mu.Unlock()
 	if !live {
-		p, err := f.Store.EventsAfter(ctx, Position{}, 0)
-		if err != nil {
-			return err
-		}
-		f.begin(p.End, false)
-		end = p.End
+		return nil // the first reader is still opening
 	}
 	for {
 		p, err := f.Store.EventsAfter(ctx, end, pageSize)
@@ -271,6 +268,9 @@ func (f *Feed) Open(ctx context.Context, t tenant.ID, after *Position, wants fun
 		return nil, err
 	}
 	f.mu.Lock()
+	if !f.live { // what happens from now on is kept for all who come
+		f.live, f.from, f.end, f.recent = true, p.End, p.End, nil
+	}
 	r.era = f.era
 	f.mu.Unlock()
 	r.at = p.End
