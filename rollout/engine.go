@@ -122,6 +122,7 @@ func (e *Engine) rollouts() *worker[ID, turnState] {
 			return more, err
 		},
 		// Looking at a large group takes a while: never all of the time.
-		rest: func(_ *turnState, took time.Duration) time.Duration { return 5 * took },
+		rest:   func(_ *turnState, took time.Duration) time.Duration { return 5 * took },
+		remark: func(st *turnState) string { return st.turn.Remark },
 	}
 }

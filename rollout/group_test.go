@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -131,5 +132,26 @@ func TestLastGroups(t *testing.T) {
 		if diff := cmp.Diff(test.states, states); diff != "" || run.Rollout.Status != test.want {
 			t.Errorf("%s: %s, %s", test.name, run.Rollout.Status, diff)
 		}
+	}
+}
+
+// At the most groups that a rollout may have it goes on judging, and says who is
+// left out.
+func TestFullDynamicRollout(t *testing.T) {
+	t.Parallel()
+	run := Run{
+		Rollout: Rollout{Status: Running, Dynamic: true}, MaxGroups: 2, Tallies: map[GroupID]Tally{1: {}},
+		Groups: []Group{
+			{ID: 1, Status: GroupRunning, SuccessThreshold: "50"},
+			{ID: 2, Status: GroupScheduled, SuccessThreshold: "50", Dynamic: true, Planned: 1, Total: 1},
+		},
+	}
+	var turn Turn
+	step, more := run.Next(&turn)
+	if step.Work != Launch || step.Group.ID != 2 || !more || len(run.Groups) != 2 {
+		t.Errorf("the step is %+v, more %t, with %d groups", step, more, len(run.Groups))
+	}
+	if !strings.Contains(turn.Remark, "2 groups") {
+		t.Errorf("the remark is %q", turn.Remark)
 	}
 }

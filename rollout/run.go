@@ -73,6 +73,8 @@ type Outcome struct {
 type Turn struct {
 	Judged bool // thresholds were looked at
 	Full   bool // nothing came to match lately: do not look for targets to grow by
+	// Remark is what people should know of a rollout that goes on.
+	Remark string
 }
 
 // size is how many targets a step takes that otherwise takes usual ones.
@@ -81,9 +83,6 @@ func (r *Run) size(usual int64) int64 { return cmp.Or(r.StepSize, usual) }
 // Next decides the next step. After more is false the rollout waits for the
 // engine's next turn.
 func (r *Run) Next(t *Turn) (s Step, more bool) {
-	if r.Rollout.Status != Running {
-		r.Rollout.Waiting = "" // a step that fails says so afterwards
-	}
 	switch r.Rollout.Status {
 	case Creating:
 		return r.fill()
@@ -279,14 +278,13 @@ func (r *Run) judge(t *Turn) (Step, bool) {
 	if t.Judged {
 		return Step{}, false
 	}
-	t.Judged = true
-	r.Rollout.Waiting = ""
+	t.Judged, t.Remark = true, ""
 	if last := &r.Groups[len(r.Groups)-1]; r.Rollout.Dynamic && !t.Full && last.Status != GroupError {
 		switch {
 		case last.Total < last.Planned && last.Status != GroupFinished:
 			return Step{Grow, last, min(r.size(StepSize), last.Planned-last.Total)}, true
 		case r.MaxGroups > 0 && len(r.Groups) >= r.MaxGroups:
-			r.Rollout.Waiting = fmt.Sprintf("The rollout has %d groups, which is the maximum: targets that come to match now do not take part.", len(r.Groups))
+			t.Remark = fmt.Sprintf("The rollout has %d groups, which is the maximum: targets that come to match now do not take part.", len(r.Groups))
 		default:
 			r.appendGroup(GroupScheduled)
 			r.touch(caller.System)

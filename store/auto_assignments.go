@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/otaria/otaria/caller"
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
@@ -254,7 +255,7 @@ func (s Rollouts) startAuto(ctx context.Context, t tenant.ID, id rollout.AutoAss
 		if err := x.Start(); err != nil {
 			return err
 		}
-		x.ModifiedBy, x.ModifiedAt = "system", a.Now
+		x.ModifiedBy, x.ModifiedAt = caller.System, a.Now
 		return tx.saveAuto(ctx, t, x)
 	})
 	return x, err

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/otaria/otaria/caller"
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
@@ -301,7 +302,7 @@ func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, st
 	o.N = int64(len(list))
 	by := r.StartedBy
 	if r.Status != rollout.Starting {
-		by = "system"
+		by = caller.System
 	}
 	classes := map[string][]changed{}
 	openings := map[string]opening{}

@@ -24,12 +24,12 @@ func autoAssignmentRoutes() []route {
 		post(base, needs(identity.CreateAutoAssignment, identity.UpdateTarget, identity.ReadDistributionSet), "Create an auto-assignment", autoAssignmentInput{}, autoAssignmentBody{}, http.StatusCreated, (*API).createAutoAssignment),
 		get(one, read, "Read an auto-assignment", autoAssignmentBody{}, (*API).getAutoAssignment),
 		put(one, needs(identity.UpdateAutoAssignment), "Rename or describe an auto-assignment", autoAssignmentChange{}, autoAssignmentBody{}, http.StatusOK, (*API).updateAutoAssignment),
-		del(one, needs(identity.DeleteAutoAssignment), "Delete an auto-assignment", (*API).deleteAutoAssignment),
-		post(one+"/approve", decide, "Let an auto-assignment start", nil, nil, http.StatusNoContent, (*API).approveAutoAssignment).with(remark),
-		post(one+"/deny", decide, "Keep an auto-assignment from starting", nil, nil, http.StatusNoContent, (*API).denyAutoAssignment).with(remark),
-		post(one+"/start", handle, "Start an auto-assignment at once", nil, nil, http.StatusNoContent, (*API).startAutoAssignment),
-		post(one+"/pause", handle, "Keep an auto-assignment from assigning", nil, nil, http.StatusNoContent, (*API).pauseAutoAssignment),
-		post(one+"/resume", handle, "Let a paused auto-assignment go on", nil, nil, http.StatusNoContent, (*API).resumeAutoAssignment),
+		del(one, needs(identity.DeleteAutoAssignment), "Delete an auto-assignment", autoAssignmentCall((*rollout.Service).DeleteAutoAssignment)),
+		post(one+"/approve", decide, "Let an auto-assignment start", nil, nil, http.StatusNoContent, autoAssignmentDecision((*rollout.Service).ApproveAutoAssignment)).with(remark),
+		post(one+"/deny", decide, "Keep an auto-assignment from starting", nil, nil, http.StatusNoContent, autoAssignmentDecision((*rollout.Service).DenyAutoAssignment)).with(remark),
+		post(one+"/start", handle, "Start an auto-assignment at once", nil, nil, http.StatusNoContent, autoAssignmentCall((*rollout.Service).StartAutoAssignment)),
+		post(one+"/pause", handle, "Keep an auto-assignment from assigning", nil, nil, http.StatusNoContent, autoAssignmentCall((*rollout.Service).PauseAutoAssignment)),
+		post(one+"/resume", handle, "Let a paused auto-assignment go on", nil, nil, http.StatusNoContent, autoAssignmentCall((*rollout.Service).ResumeAutoAssignment)),
 		get(set+"/autoAssignments", needs(identity.ReadAutoAssignment, identity.ReadDistributionSet), "List the auto-assignments of a distribution set", listBody[autoAssignmentBody]{}, (*API).listAutoAssignmentsOfSet),
 		get(set+"/autoAssignTargetFilters", needs(identity.ReadAutoAssignment, identity.ReadDistributionSet, identity.ReadTarget), "List the target filters that assign a distribution set", listBody[targetFilterBody]{}, (*API).listTargetFiltersOfSet),
 	}
@@ -212,39 +212,10 @@ func (a *API) updateAutoAssignment(w http.ResponseWriter, r *http.Request) error
 	return httpjson.Write(w, r, http.StatusOK, newAutoAssignmentBody(r)(x))
 }
 
-func (a *API) deleteAutoAssignment(w http.ResponseWriter, r *http.Request) error {
-	return handleAutoAssignment(w, r, a.Rollout.DeleteAutoAssignment)
+func autoAssignmentCall(call func(*rollout.Service, context.Context, rollout.AutoAssignmentID) error) handler {
+	return callOn("autoAssignmentId", call)
 }
 
-func (a *API) approveAutoAssignment(w http.ResponseWriter, r *http.Request) error {
-	return handleAutoAssignment(w, r, func(ctx context.Context, id rollout.AutoAssignmentID) error {
-		return a.Rollout.ApproveAutoAssignment(ctx, id, readRemark(r))
-	})
-}
-
-func (a *API) denyAutoAssignment(w http.ResponseWriter, r *http.Request) error {
-	return handleAutoAssignment(w, r, func(ctx context.Context, id rollout.AutoAssignmentID) error {
-		return a.Rollout.DenyAutoAssignment(ctx, id, readRemark(r))
-	})
-}
-
-func (a *API) startAutoAssignment(w http.ResponseWriter, r *http.Request) error {
-	return handleAutoAssignment(w, r, a.Rollout.StartAutoAssignment)
-}
-
-func (a *API) pauseAutoAssignment(w http.ResponseWriter, r *http.Request) error {
-	return handleAutoAssignment(w, r, a.Rollout.PauseAutoAssignment)
-}
-
-func (a *API) resumeAutoAssignment(w http.ResponseWriter, r *http.Request) error {
-	return handleAutoAssignment(w, r, a.Rollout.ResumeAutoAssignment)
-}
-
-// handleAutoAssignment answers a call that returns nothing.
-func handleAutoAssignment(w http.ResponseWriter, r *http.Request, call func(context.Context, rollout.AutoAssignmentID) error) error {
-	id, err := autoAssignmentID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, call(r.Context(), id))
+func autoAssignmentDecision(decide func(*rollout.Service, context.Context, rollout.AutoAssignmentID, *string) error) handler {
+	return decideOn("autoAssignmentId", decide)
 }

@@ -30,14 +30,14 @@ func rolloutRoutes() []route {
 		post(base, create, "Create a rollout", rolloutInput{}, rolloutBody{}, http.StatusCreated, (*API).createRollout),
 		get(one, read, "Read a rollout", rolloutBody{}, (*API).getRollout),
 		put(one, change, "Rename or describe a rollout", rolloutChange{}, rolloutBody{}, http.StatusOK, (*API).updateRollout),
-		del(one, needs(identity.DeleteRollout), "End and delete a rollout", (*API).deleteRollout),
-		post(one+"/approve", decide, "Let a rollout be started", nil, nil, http.StatusNoContent, (*API).approveRollout).with(remark),
-		post(one+"/deny", decide, "Keep a rollout from being started", nil, nil, http.StatusNoContent, (*API).denyRollout).with(remark),
-		post(one+"/start", handle, "Start a rollout", nil, nil, http.StatusNoContent, (*API).startRollout),
-		post(one+"/pause", handle, "Keep a rollout from starting groups", nil, nil, http.StatusNoContent, (*API).pauseRollout),
-		post(one+"/resume", handle, "Let a paused rollout go on", nil, nil, http.StatusNoContent, (*API).resumeRollout),
-		post(one+"/stop", change, "End a rollout and ask devices to give up", nil, nil, http.StatusNoContent, (*API).stopRollout),
-		post(one+"/triggerNextGroup", change, "Start the next group of a rollout at once", nil, nil, http.StatusNoContent, (*API).triggerNextGroup),
+		del(one, needs(identity.DeleteRollout), "End and delete a rollout", rolloutCall((*rollout.Service).Delete)),
+		post(one+"/approve", decide, "Let a rollout be started", nil, nil, http.StatusNoContent, rolloutDecision((*rollout.Service).Approve)).with(remark),
+		post(one+"/deny", decide, "Keep a rollout from being started", nil, nil, http.StatusNoContent, rolloutDecision((*rollout.Service).Deny)).with(remark),
+		post(one+"/start", handle, "Start a rollout", nil, nil, http.StatusNoContent, rolloutCall((*rollout.Service).Start)),
+		post(one+"/pause", handle, "Keep a rollout from starting groups", nil, nil, http.StatusNoContent, rolloutCall((*rollout.Service).Pause)),
+		post(one+"/resume", handle, "Let a paused rollout go on", nil, nil, http.StatusNoContent, rolloutCall((*rollout.Service).Resume)),
+		post(one+"/stop", change, "End a rollout and ask devices to give up", nil, nil, http.StatusNoContent, rolloutCall((*rollout.Service).Stop)),
+		post(one+"/triggerNextGroup", change, "Start the next group of a rollout at once", nil, nil, http.StatusNoContent, rolloutCall((*rollout.Service).TriggerNextGroup)),
 		post(one+"/retry", slices.Concat(read, create), "Roll out again to the targets that failed", nil, rolloutBody{}, http.StatusCreated, (*API).retryRollout),
 		get(one+"/deploygroups", read, "List the groups of a rollout", listBody[rolloutGroupBody]{}, (*API).listRolloutGroups).with(representationParameter()),
 		get(group, read, "Read a group of a rollout", rolloutGroupBody{}, (*API).getRolloutGroup),
@@ -432,28 +432,37 @@ func (a *API) updateRollout(w http.ResponseWriter, r *http.Request) error {
 	return writeUncounted(w, r, http.StatusOK, x)
 }
 
-func (a *API) deleteRollout(w http.ResponseWriter, r *http.Request) error {
-	id, err := rolloutID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, a.Rollout.Delete(r.Context(), id))
+func rolloutCall(call func(*rollout.Service, context.Context, rollout.ID) error) handler {
+	return callOn("rolloutId", call)
 }
 
-func (a *API) approveRollout(w http.ResponseWriter, r *http.Request) error {
-	id, err := rolloutID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, a.Rollout.Approve(r.Context(), id, readRemark(r)))
+func rolloutDecision(decide func(*rollout.Service, context.Context, rollout.ID, *string) error) handler {
+	return decideOn("rolloutId", decide)
 }
 
-func (a *API) denyRollout(w http.ResponseWriter, r *http.Request) error {
-	id, err := rolloutID(r)
-	if err != nil {
-		return err
+// handler serves a route.
+type handler = func(*API, http.ResponseWriter, *http.Request) error
+
+// callOn is the handler of a call, on what the path names, that answers nothing.
+func callOn[ID ~int64](param string, call func(*rollout.Service, context.Context, ID) error) handler {
+	return func(a *API, w http.ResponseWriter, r *http.Request) error {
+		id, err := pathID[ID](r, param)
+		if err != nil {
+			return err
+		}
+		return done(w, r, call(a.Rollout, r.Context(), id))
 	}
-	return done(w, r, a.Rollout.Deny(r.Context(), id, readRemark(r)))
+}
+
+// decideOn is callOn of an approval or a denial, with its remark.
+func decideOn[ID ~int64](param string, decide func(*rollout.Service, context.Context, ID, *string) error) handler {
+	return func(a *API, w http.ResponseWriter, r *http.Request) error {
+		id, err := pathID[ID](r, param)
+		if err != nil {
+			return err
+		}
+		return done(w, r, decide(a.Rollout, r.Context(), id, readRemark(r)))
+	}
 }
 
 // readRemark reads the remark on an approval; several are one.
@@ -464,46 +473,6 @@ func readRemark(r *http.Request) *string {
 	}
 	remark := strings.Join(all, ",")
 	return &remark
-}
-
-func (a *API) startRollout(w http.ResponseWriter, r *http.Request) error {
-	id, err := rolloutID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, a.Rollout.Start(r.Context(), id))
-}
-
-func (a *API) pauseRollout(w http.ResponseWriter, r *http.Request) error {
-	id, err := rolloutID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, a.Rollout.Pause(r.Context(), id))
-}
-
-func (a *API) resumeRollout(w http.ResponseWriter, r *http.Request) error {
-	id, err := rolloutID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, a.Rollout.Resume(r.Context(), id))
-}
-
-func (a *API) stopRollout(w http.ResponseWriter, r *http.Request) error {
-	id, err := rolloutID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, a.Rollout.Stop(r.Context(), id))
-}
-
-func (a *API) triggerNextGroup(w http.ResponseWriter, r *http.Request) error {
-	id, err := rolloutID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, a.Rollout.TriggerNextGroup(r.Context(), id))
 }
 
 func (a *API) retryRollout(w http.ResponseWriter, r *http.Request) error {
@@ -538,18 +507,22 @@ func (a *API) listRolloutGroups(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x, err := a.Rollout.Rollout(r.Context(), id)
-	if err != nil {
-		return err
-	}
 	page, total, err := a.Rollout.Groups(r.Context(), id, l)
 	if err != nil {
 		return err
 	}
-	body, err := a.newRolloutGroupBody(r)
-	if readFull(r) {
-		body, err = a.fullRolloutGroupBody(r, x, page)
+	if !readFull(r) {
+		body, err := a.newRolloutGroupBody(r)
+		if err != nil {
+			return err
+		}
+		return writeList(w, r, page, total, body)
 	}
+	x, err := a.Rollout.Rollout(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	body, err := a.fullRolloutGroupBody(r, x, page)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package mgmt
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -19,10 +20,10 @@ func targetFilterRoutes() []route {
 		post(base, needs(identity.CreateTarget), "Save a target filter", targetFilterInput{}, targetFilterBody{}, http.StatusCreated, (*API).createTargetFilter),
 		get(one, read, "Read a target filter", targetFilterBody{}, (*API).getTargetFilter),
 		put(one, needs(identity.UpdateTarget, identity.ReadTarget), "Change a target filter", targetFilterChange{}, targetFilterBody{}, http.StatusOK, (*API).updateTargetFilter),
-		del(one, needs(identity.DeleteTarget, identity.ReadTarget), "Delete a target filter and what it assigns", (*API).deleteTargetFilter),
+		del(one, needs(identity.DeleteTarget, identity.ReadTarget), "Delete a target filter and what it assigns", filterCall((*rollout.Service).DeleteTargetFilter)),
 		get(one+"/autoAssignDS", read, "Read the distribution set that a target filter assigns", setBody{}, (*API).getAutoAssignedSet).orNothing(),
 		post(one+"/autoAssignDS", needs(identity.UpdateTarget, identity.ReadTarget, identity.ReadDistributionSet), "Let a target filter assign a distribution set", filterAssignmentInput{}, targetFilterBody{}, http.StatusOK, (*API).assignByFilter),
-		del(one+"/autoAssignDS", needs(identity.UpdateTarget, identity.ReadTarget), "Let a target filter assign nothing more", (*API).unassignFilter),
+		del(one+"/autoAssignDS", needs(identity.UpdateTarget, identity.ReadTarget), "Let a target filter assign nothing more", filterCall((*rollout.Service).UnassignFilter)),
 	}
 }
 
@@ -90,6 +91,10 @@ type (
 
 func filterID(r *http.Request) (rollout.FilterID, error) {
 	return pathID[rollout.FilterID](r, "filterId")
+}
+
+func filterCall(call func(*rollout.Service, context.Context, rollout.FilterID) error) handler {
+	return callOn("filterId", call)
 }
 
 func (a *API) listTargetFilters(w http.ResponseWriter, r *http.Request) error {
@@ -172,14 +177,6 @@ func (a *API) updateTargetFilter(w http.ResponseWriter, r *http.Request) error {
 	return a.writeTargetFilter(w, r, http.StatusOK, f, filterView{assign: true})
 }
 
-func (a *API) deleteTargetFilter(w http.ResponseWriter, r *http.Request) error {
-	id, err := filterID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, a.Rollout.DeleteTargetFilter(r.Context(), id))
-}
-
 func (a *API) getAutoAssignedSet(w http.ResponseWriter, r *http.Request) error {
 	id, err := filterID(r)
 	if err != nil {
@@ -215,12 +212,4 @@ func (a *API) assignByFilter(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return a.writeTargetFilter(w, r, http.StatusOK, f, filterView{assign: true})
-}
-
-func (a *API) unassignFilter(w http.ResponseWriter, r *http.Request) error {
-	id, err := filterID(r)
-	if err != nil {
-		return err
-	}
-	return done(w, r, a.Rollout.UnassignFilter(r.Context(), id))
 }
