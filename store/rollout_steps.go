@@ -293,9 +293,7 @@ func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, st
 	}
 	o.More = int64(len(ids)) == step.Limit
 	// Again, now that the targets are locked: an assignment may have come in between.
-	list, err := all(ctx, tx, scanWaiting, `SELECT o.id, o.target_id, COALESCE(t.assigned_set = $3, FALSE), ac.initiator, ac.remark, ac.activated_by, ac.activated_at
-		FROM (`+tx.db.perTarget("$1", fmt.Sprintf("a.rollout_group_id = $2 AND a.status = %d AND NOT a.active", deployment.Scheduled))+`) AS o
-		JOIN target t ON t.id = o.target_id LEFT JOIN auto_confirm ac ON ac.target_id = t.id ORDER BY o.id`, idList(ids), group, int64(r.Set))
+	list, err := all(ctx, tx, scanWaiting, launchable(tx.db.dialect), idList(ids), group, int64(r.Set))
 	if err != nil {
 		return o, err
 	}
@@ -331,6 +329,14 @@ func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, st
 		}
 	}
 	return o, nil
+}
+
+// launchable reads the scheduled actions that some targets have in a group. The
+// plus signs keep the databases from reading the whole group for each target.
+func launchable(d dialect) string {
+	return `SELECT o.id, o.target_id, COALESCE(t.assigned_set = $3, FALSE), ac.initiator, ac.remark, ac.activated_by, ac.activated_at
+		FROM (` + d.perTarget("$1", fmt.Sprintf("+a.rollout_group_id = $2 AND +a.status = %d AND NOT a.active", deployment.Scheduled)) + `) AS o
+		JOIN target t ON t.id = o.target_id LEFT JOIN auto_confirm ac ON ac.target_id = t.id ORDER BY o.id`
 }
 
 func scanWaiting(s scanner) (w waiting, err error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/otaria/otaria/deployment"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/internal/testdb"
 	"github.com/otaria/otaria/lease"
 	"github.com/otaria/otaria/query"
 	"github.com/otaria/otaria/rollout"
@@ -372,6 +373,25 @@ func TestRolloutApproval(t *testing.T) {
 		c.tick(t, mine.ID)
 		c.expect(t, mine.ID, "ready 1 | ready 1")
 	})
+}
+
+// Starting a group looks each target's actions up: the group's index is the
+// better one by SQLite's rules of thumb, and reads the group for each target.
+func TestLaunchGoesByTarget(t *testing.T) {
+	t.Parallel()
+	db := open(t, testdb.SQLite(t))
+	var plan []string
+	must(t, db.view(t.Context(), func(q querier) (err error) {
+		plan, err = all(t.Context(), q, func(s scanner) (line string, err error) {
+			var id, parent, unused int
+			err = s.Scan(&id, &parent, &unused, &line)
+			return line, err
+		}, "EXPLAIN QUERY PLAN "+launchable(db.dialect), "[1]", 1, 1)
+		return err
+	}))
+	if !slices.Contains(plan, "SEARCH a USING INDEX action_target (target_id=?)") {
+		t.Errorf("the plan is\n%s", strings.Join(plan, "\n"))
+	}
 }
 
 // A step of a process whose lease another one took changes nothing.
