@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/otaria/otaria/deployment"
@@ -251,6 +252,28 @@ type ending struct {
 	user string
 	at   time.Time
 	says string // to the history
+}
+
+// activeStatuses are those of active actions that are not being canceled.
+const activeStatuses = "2, 3, 6, 7, 9, 11"
+
+// lockActive locks some of the targets with active actions that are not being
+// canceled, or with any active ones: of the actions a of the tables and condition,
+// whose parameter is the id; an order by the index makes PostgreSQL use it. Statuses are asked for one after the other, so that an
+// index leads to the next ones past a million that were called off before. With
+// none left it returns none.
+func (tx *Tx) lockActive(ctx context.Context, of, order string, id int64, canceling bool, limit int64) ([]int64, error) {
+	statuses := strings.Split(activeStatuses, ", ")
+	if canceling {
+		statuses = append(statuses, strconv.Itoa(int(deployment.Canceling)))
+	}
+	for _, status := range statuses {
+		ids, err := all(ctx, tx, scalar[int64], "SELECT t.id FROM target t WHERE t.id IN (SELECT a.target_id FROM "+of+" AND a.status = "+status+" AND a.active"+order+" LIMIT $2) ORDER BY t.id"+tx.db.lock("t"), id, limit)
+		if err != nil || len(ids) > 0 {
+			return ids, err
+		}
+	}
+	return nil, nil
 }
 
 // callOff asks devices to give up the actions a of the targets that are the first

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/otaria/otaria/deployment"
@@ -97,15 +95,9 @@ func (s Rollouts) AdvanceInvalidation(ctx context.Context, t tenant.ID, set soft
 	return more, err
 }
 
-const (
-	// activeStatuses are those of active actions that are not being canceled.
-	// They are asked for one after the other, so that the index leads to the next
-	// ones past a million that were canceled.
-	activeStatuses = "2, 3, 6, 7, 9, 11"
-	// invalidationStep is how many targets a step takes; of each, two entries of the
-	// history are written.
-	invalidationStep = 2000
-)
+// invalidationStep is how many targets a step takes; of each, two entries of the
+// history are written.
+const invalidationStep = 2000
 
 // cancelSet cancels some of the active actions of a set that is being
 // invalidated.
@@ -119,19 +111,9 @@ func (tx *Tx) cancelSet(ctx context.Context, t tenant.ID, set software.SetID, no
 	if err != nil {
 		return false, err
 	}
-	statuses := strings.Split(activeStatuses, ", ")
-	if force {
-		statuses = append(statuses, strconv.Itoa(int(deployment.Canceling)))
-	}
-	var ids []int64
-	for _, status := range statuses {
-		if ids, err = all(ctx, tx, scalar[int64], `SELECT t.id FROM target t WHERE t.id IN
-			(SELECT a.target_id FROM action a WHERE a.set_id = $1 AND a.status = `+status+` AND a.active ORDER BY a.set_id, a.status LIMIT $2) ORDER BY t.id`+tx.db.lock("t"), int64(set), invalidationStep); err != nil {
-			return false, err
-		}
-		if len(ids) > 0 {
-			break
-		}
+	ids, err := tx.lockActive(ctx, "action a WHERE a.set_id = $1", " ORDER BY a.set_id, a.status", int64(set), force, invalidationStep)
+	if err != nil {
+		return false, err
 	}
 	if len(ids) == 0 {
 		_, err := tx.exec(ctx, "DELETE FROM invalidation WHERE set_id = $1", int64(set))

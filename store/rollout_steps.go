@@ -411,16 +411,15 @@ func (tx *Tx) dropScheduled(ctx context.Context, t tenant.ID, run *rollout.Run, 
 // at once when the rollout is deleted (update-domain 2.10).
 func (tx *Tx) endActive(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, says string) (o rollout.Outcome, err error) {
 	quit := step.Work == rollout.QuitActive
+	ids, err := tx.lockActive(ctx, "rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.rollout_id = $1", "", int64(run.Rollout.ID), quit, step.Limit)
+	if err != nil || len(ids) == 0 {
+		return o, err
+	}
+	o.N, o.More = int64(len(ids)), true
 	which := "a.active"
 	if !quit {
 		which += fmt.Sprintf(" AND a.status <> %d", deployment.Canceling)
 	}
-	ids, err := all(ctx, tx, scalar[int64], `SELECT t.id FROM target t WHERE t.id IN
-		(SELECT a.target_id FROM rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.rollout_id = $1 AND `+which+` ORDER BY a.id LIMIT $2) ORDER BY t.id`+tx.db.lock("t"), int64(run.Rollout.ID), step.Limit)
-	if err != nil || len(ids) == 0 {
-		return o, err
-	}
-	o.N, o.More = int64(len(ids)), int64(len(ids)) == step.Limit
 	list, err := tx.callOff(ctx, t, "a.rollout_id = $2 AND "+which, []any{idList(ids), int64(run.Rollout.ID)},
 		ending{quit: quit, user: run.Rollout.ModifiedBy, at: run.Now, says: deployment.ServerPrefix + says})
 	if err != nil || !quit {
