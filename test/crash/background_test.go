@@ -51,6 +51,9 @@ const (
 	stepOfEach = 3
 	// lookEvery makes the lease of background work end after five times as long.
 	lookEvery = 100 * time.Millisecond
+	// settingsReachOthers is how long a server may go by settings that another one
+	// has changed (tenant.Service).
+	settingsReachOthers = time.Second
 )
 
 // fails reports whether a device of a campaign fails. Groups take targets in the
@@ -139,6 +142,7 @@ func TestBackgroundWorkIsShared(t *testing.T) {
 	}
 	w.loads[0].prepare()
 	w.loads[0].must(http.MethodPut, "/rest/v1/system/configs", map[string]any{"action.cleanup.auto.expiry": (24 * time.Hour).Milliseconds(), "action.cleanup.auto.status": "FINISHED,ERROR,CANCELED"}, nil)
+	time.Sleep(2 * settingsReachOthers) // until then the other one may refuse the gateway's token
 	pool, err := sql.Open("pgx", db.URL)
 	if err != nil {
 		t.Fatal(err)
