@@ -143,12 +143,12 @@ func (tx *Tx) candidates(ctx context.Context, t tenant.ID, a *deployment.Assignm
 		return nil, err
 	}
 	// CROSS JOIN makes SQLite go from the names to the targets.
-	found, err := all(ctx, tx, scanCandidate, `SELECT o.place, t.id, t.status, t.assigned_set,
+	found, err := all(ctx, tx, scanCandidate, `SELECT o.place, t.id, h.status, h.assigned_set,
 			CASE WHEN x.id IS NULL OR EXISTS (SELECT 1 FROM target_type_set_type c JOIN distribution_set s ON s.type_id = c.set_type_id WHERE c.target_type_id = x.id AND s.id = $3) THEN NULL ELSE x.name END,
 			ac.initiator, ac.remark, ac.activated_by, ac.activated_at
-		FROM `+tx.db.table("$2", "o", "place bigint", "name text")+` CROSS JOIN target t
+		FROM `+tx.db.table("$2", "o", "place bigint", "name text")+` CROSS JOIN target t JOIN target_state h ON h.target_id = t.id
 		LEFT JOIN target_type x ON x.id = t.type_id LEFT JOIN auto_confirm ac ON ac.target_id = t.id
-		WHERE t.tenant_id = $1 AND t.controller_id = o.name ORDER BY t.id`+tx.db.lock("t"), t, string(list), int64(a.Set))
+		WHERE t.tenant_id = $1 AND t.controller_id = o.name ORDER BY t.id`+tx.db.lock("h"), t, string(list), int64(a.Set))
 	if err != nil || a.MaxActions <= 0 || len(found) == 0 {
 		return found, err
 	}
@@ -268,7 +268,7 @@ func (tx *Tx) lockActive(ctx context.Context, of, order string, id int64, cancel
 		statuses = append(statuses, strconv.Itoa(int(deployment.Canceling)))
 	}
 	for _, status := range statuses {
-		ids, err := all(ctx, tx, scalar[int64], "SELECT t.id FROM target t WHERE t.id IN (SELECT a.target_id FROM "+of+" AND a.status = "+status+" AND a.active"+order+" LIMIT $2) ORDER BY t.id"+tx.db.lock("t"), id, limit)
+		ids, err := all(ctx, tx, scalar[int64], "SELECT h.target_id FROM target_state h WHERE h.target_id IN (SELECT a.target_id FROM "+of+" AND a.status = "+status+" AND a.active"+order+" LIMIT $2) ORDER BY h.target_id"+tx.db.lock("h"), id, limit)
 		if err != nil || len(ids) > 0 {
 			return ids, err
 		}
@@ -369,7 +369,7 @@ func (tx *Tx) holdSet(ctx context.Context, targets selection, a *deployment.Assi
 	if a.Offline {
 		status, installed = fleet.StatusInSync, ", installed_set = $2, installed_at = $4"
 	}
-	_, err := tx.exec(ctx, fmt.Sprintf("UPDATE target SET status = %d, assigned_set = $2%s, modified_by = $3, modified_at = $4 WHERE id IN ", status, installed)+tx.chosen(),
+	_, err := tx.exec(ctx, fmt.Sprintf("UPDATE target_state SET status = %d, assigned_set = $2%s, modified_by = $3, modified_at = $4 WHERE target_id IN ", status, installed)+tx.chosen(),
 		string(targets), int64(a.Set), a.ModifiedBy, a.ModifiedAt.UnixMilli())
 	return err
 }

@@ -280,7 +280,7 @@ func (tx *Tx) assignAuto(ctx context.Context, t tenant.ID, x *rollout.AutoAssign
 		o.More = false
 		return nil
 	}
-	if _, err := all(ctx, tx, scalar[int64], "SELECT t.id FROM target t WHERE t.id IN "+tx.chosen()+" ORDER BY t.id"+tx.db.lock("t"), idList(c.Among)); err != nil {
+	if _, err := all(ctx, tx, scalar[int64], "SELECT h.target_id FROM target_state h WHERE h.target_id IN "+tx.chosen()+" ORDER BY h.target_id"+tx.db.lock("h"), idList(c.Among)); err != nil {
 		return err
 	}
 	// Again, now that they are locked: much may have happened to them.
@@ -288,8 +288,8 @@ func (tx *Tx) assignAuto(ctx context.Context, t tenant.ID, x *rollout.AutoAssign
 	if err != nil {
 		return err
 	}
-	candidates, err := all(ctx, tx, scanCandidate, `SELECT 0, e.id, e.status, e.assigned_set, NULL, ac.initiator, ac.remark, ac.activated_by, ac.activated_at
-		FROM target e LEFT JOIN auto_confirm ac ON ac.target_id = e.id WHERE `+where+" ORDER BY e.id", args...)
+	candidates, err := all(ctx, tx, scanCandidate, `SELECT 0, e.id, h.status, h.assigned_set, NULL, ac.initiator, ac.remark, ac.activated_by, ac.activated_at
+		FROM `+targetFrom+` LEFT JOIN auto_confirm ac ON ac.target_id = e.id WHERE `+where+" ORDER BY e.id", args...)
 	if err != nil || len(candidates) == 0 {
 		return err
 	}

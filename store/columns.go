@@ -35,10 +35,11 @@ func typed(fields map[string]column, name, table string, null bool) {
 
 func byKey() order { return order{sql: "e.id", unique: true} }
 
+// targetColumns are those of a target e with its state h (targetFrom).
 func targetColumns() columns {
 	tag := &relation{near: "e.id", far: "l.target_id", from: "target_tagging l JOIN target_tag r ON r.id = l.tag_id", tenant: "r.tenant_id", reach: query.Set}
-	assigned := &relation{near: "e.assigned_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
-	installed := &relation{near: "e.installed_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
+	assigned := &relation{near: "h.assigned_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
+	installed := &relation{near: "h.installed_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
 	visit := &relation{near: "e.id", far: "r.target_id", from: "target_visit r"}
 	attribute := &relation{near: "e.id", far: "r.target_id", from: "target_attribute r"}
 	metadata := &relation{near: "e.id", far: "r.target_id", from: "target_metadata r"}
@@ -48,7 +49,7 @@ func targetColumns() columns {
 		"controllerid":            {sql: "e.controller_id"},
 		"name":                    {sql: "e.name"},
 		"description":             {sql: "e.description", null: true},
-		"updatestatus":            {sql: "e.status", codes: fleet.StatusField("").Values},
+		"updatestatus":            {sql: "h.status", codes: fleet.StatusField("").Values},
 		"ipaddress":               {sql: "e.address", null: true},
 		"group":                   {sql: "e.group_name", null: true},
 		"lastcontrollerrequestat": {sql: "r.seen_at", rel: visit},
@@ -60,6 +61,8 @@ func targetColumns() columns {
 		"installedds.version":     {sql: "r.version", rel: installed},
 		"tag.name":                {sql: "r.name", rel: tag},
 		"autoconfirm":             {rel: confirm, any: true},
+		"lastmodifiedat":          {sql: "h.modified_at"},
+		"lastmodifiedby":          {sql: "h.modified_by"},
 	})
 	typed(fields, "type", "target_type", true)
 	typed(fields, "targettype", "target_type", true)
@@ -68,8 +71,8 @@ func targetColumns() columns {
 		"id":                      byController,
 		"controllerid":            byController,
 		"lastcontrollerrequestat": {sql: "(SELECT r.seen_at FROM target_visit r WHERE r.target_id = e.id)", null: true},
-		"assignedds":              {sql: "e.assigned_set", null: true},
-		"installedds":             {sql: "e.installed_set", null: true},
+		"assignedds":              {sql: "h.assigned_set", null: true},
+		"installedds":             {sql: "h.installed_set", null: true},
 		"type":                    {sql: "e.type_id", null: true},
 		"targettype":              {sql: "e.type_id", null: true},
 		"autoconfirm":             {sql: "EXISTS (SELECT 1 FROM auto_confirm r WHERE r.target_id = e.id)"},
@@ -156,6 +159,7 @@ func setTagColumns() columns {
 
 func actionColumns() columns {
 	target := &relation{near: "e.target_id", far: "r.id", from: "target r", tenant: "r.tenant_id"}
+	state := &relation{near: "e.target_id", far: "r.target_id", from: "target_state r"}
 	set := &relation{near: "e.set_id", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
 	kind := &relation{near: "e.set_id", far: "r.id", from: "distribution_set r JOIN distribution_set_type s ON s.id = r.type_id", tenant: "r.tenant_id"}
 	campaign := &relation{near: "e.rollout_id", far: "r.id", from: "rollout r", tenant: "r.tenant_id"}
@@ -168,7 +172,7 @@ func actionColumns() columns {
 		"externalref":               {sql: "e.external_ref", null: true},
 		"target.controllerid":       {sql: "r.controller_id", rel: target},
 		"target.name":               {sql: "r.name", rel: target},
-		"target.updatestatus":       {sql: "r.status", rel: target, codes: fleet.StatusField("").Values},
+		"target.updatestatus":       {sql: "r.status", rel: state, codes: fleet.StatusField("").Values},
 		"target.address":            {sql: "r.address", null: true, rel: target},
 		"distributionset.id":        {sql: "e.set_id"},
 		"distributionset.name":      {sql: "r.name", rel: set},

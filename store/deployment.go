@@ -20,11 +20,11 @@ type Deployment struct{ DB *DB }
 
 // standingSQL is the question of every poll that the index cannot answer. The
 // plus signs keep SQLite from looking through all actions of a set and status.
-const standingSQL = `SELECT t.id, t.token, t.status, t.address, t.request_attributes,
+const standingSQL = `SELECT t.id, t.token, h.status, t.address, h.request_attributes,
 		a.id, a.status, a.revision, a.type, a.forced_at, a.window_schedule, a.window_duration, a.window_timezone,
-		CASE WHEN t.installed_set IS NULL THEN NULL ELSE
-			(SELECT f.id FROM action f WHERE f.target_id = t.id AND +f.set_id = t.installed_set AND +f.status = 0 AND NOT f.active ORDER BY f.id DESC LIMIT 1) END
-	FROM target t LEFT JOIN action a ON a.id = (SELECT x.id FROM action x WHERE x.target_id = t.id AND x.active ORDER BY x.weight DESC, x.id LIMIT 1)
+		CASE WHEN h.installed_set IS NULL THEN NULL ELSE
+			(SELECT f.id FROM action f WHERE f.target_id = t.id AND +f.set_id = h.installed_set AND +f.status = 0 AND NOT f.active ORDER BY f.id DESC LIMIT 1) END
+	FROM target t JOIN target_state h ON h.target_id = t.id LEFT JOIN action a ON a.id = (SELECT x.id FROM action x WHERE x.target_id = t.id AND x.active ORDER BY x.weight DESC, x.id LIMIT 1)
 	WHERE t.tenant_id = $1 AND t.controller_id = $2`
 
 // Standing implements deployment.PollStore.
@@ -70,7 +70,7 @@ func (d Deployment) interval(ctx context.Context, q querier, t tenant.ID, id fle
 	if err != nil {
 		return 0, err
 	}
-	err = q.row(ctx, "SELECT "+choice+" FROM target e WHERE e.id = $1", args...).Scan(&n)
+	err = q.row(ctx, "SELECT "+choice+" FROM "+targetFrom+" WHERE e.id = $1", args...).Scan(&n)
 	if none(err) { // deleted in between
 		return 0, nil
 	}
@@ -135,7 +135,7 @@ func loadCase(ctx context.Context, tx *Tx, t tenant.ID, id deployment.ActionID) 
 	dest, finish := actionDest(&c.Action)
 	var assigned, installed, installedAt sql.NullInt64
 	dest = append(dest, &c.NewestEntry, &c.Holding.Status, &assigned, &installed, &installedAt, &c.Holding.RequestAttributes)
-	err := tx.row(ctx, "SELECT "+actionRow+", e.newest_entry, t.status, t.assigned_set, t.installed_set, t.installed_at, t.request_attributes FROM action e JOIN target t ON t.id = e.target_id WHERE e.tenant_id = $1 AND e.id = $2"+tx.db.lock("t", "e"),
+	err := tx.row(ctx, "SELECT "+actionRow+", e.newest_entry, h.status, h.assigned_set, h.installed_set, h.installed_at, h.request_attributes FROM action e JOIN target t ON t.id = e.target_id JOIN target_state h ON h.target_id = e.target_id WHERE e.tenant_id = $1 AND e.id = $2"+tx.db.lock("h", "e"),
 		t, int64(id)).Scan(dest...)
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func changeCase(ctx context.Context, tx *Tx, t tenant.ID, c *deployment.Case, ch
 		if !h.InstalledAt.IsZero() {
 			installedAt = h.InstalledAt.UnixMilli()
 		}
-		if _, err := tx.exec(ctx, "UPDATE target SET status = $2, assigned_set = $3, installed_set = $4, installed_at = $5, request_attributes = $6 WHERE id = $1",
+		if _, err := tx.exec(ctx, "UPDATE target_state SET status = $2, assigned_set = $3, installed_set = $4, installed_at = $5, request_attributes = $6 WHERE target_id = $1",
 			int64(a.Target), int(h.Status), idOrNull(int64(h.Assigned)), idOrNull(int64(h.Installed)), installedAt, h.RequestAttributes); err != nil {
 			return err
 		}

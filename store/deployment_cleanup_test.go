@@ -90,7 +90,7 @@ func TestCleanup(t *testing.T) {
 		goes = append(goes, w.action(t, w.tenant, two, set, deployment.Running, true, old, old)) // its status is listed
 		keep("active", w.action(t, w.tenant, two, set, deployment.Retrieved, true, old, old))
 
-		targets := "SELECT * FROM target ORDER BY id"
+		targets := "SELECT * FROM target t JOIN target_state h ON h.target_id = t.id ORDER BY t.id"
 		before := w.dump(t, targets)
 		w.events = nil
 		if err := w.cleaner(1, "ERROR", "CANCELED", "RUNNING", "NO_SUCH_STATUS").Round(w.ctx); err != nil {

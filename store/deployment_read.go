@@ -50,7 +50,7 @@ func (d Deployment) actions(ctx context.Context, q querier, t tenant.ID, l query
 // TargetActions implements deployment.ActionStore.
 func (d Deployment) TargetActions(ctx context.Context, t tenant.ID, target fleet.ControllerID, l query.List) (list []deployment.Action, total int, err error) {
 	err = d.DB.view(ctx, func(q querier) error {
-		id, err := targetID(ctx, q, t, target, "")
+		id, err := targetKey(ctx, q, t, target, "")
 		if err != nil {
 			return err
 		}
@@ -58,15 +58,6 @@ func (d Deployment) TargetActions(ctx context.Context, t tenant.ID, target fleet
 		return err
 	})
 	return list, total, err
-}
-
-// targetID finds a target of the tenant.
-func targetID(ctx context.Context, q querier, t tenant.ID, target fleet.ControllerID, lock string) (id int64, err error) {
-	err = q.row(ctx, "SELECT t.id FROM target t WHERE t.tenant_id = $1 AND t.controller_id = $2"+lock, t, string(target)).Scan(&id)
-	if none(err) {
-		err = fault.Missing("Target", string(target))
-	}
-	return id, err
 }
 
 // Action implements deployment.ActionStore.
@@ -92,7 +83,7 @@ func (d Deployment) TargetAction(ctx context.Context, t tenant.ID, target fleet.
 		return nil, err
 	}
 	if err := d.DB.view(ctx, func(q querier) error {
-		_, err := targetID(ctx, q, t, target, "")
+		_, err := targetKey(ctx, q, t, target, "")
 		return err
 	}); err != nil {
 		return nil, err
@@ -230,7 +221,7 @@ func (tx *Tx) deleteActions(ctx context.Context, t tenant.ID, ids string, args [
 // DeleteOldest implements deployment.ActionStore.
 func (d Deployment) DeleteOldest(ctx context.Context, t tenant.ID, target fleet.ControllerID, keep int, allowed []deployment.Status, now time.Time) error {
 	return d.DB.update(ctx, func(tx *Tx) error {
-		id, err := targetID(ctx, tx, t, target, tx.db.lock("t"))
+		id, err := targetKey(ctx, tx, t, target, tx.db.lock("h"))
 		if err != nil {
 			return err
 		}
@@ -244,10 +235,10 @@ func (d Deployment) DeleteOldest(ctx context.Context, t tenant.ID, target fleet.
 func (d Deployment) HoldsModule(ctx context.Context, t tenant.ID, target fleet.ControllerID, module software.ModuleID) (active deployment.ActionID, installed bool, err error) {
 	var id sql.NullInt64
 	err = d.DB.view(ctx, func(q querier) error {
-		return q.row(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM distribution_set_module sm WHERE sm.set_id = t.installed_set AND sm.module_id = $3),
+		return q.row(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM distribution_set_module sm WHERE sm.set_id = h.installed_set AND sm.module_id = $3),
 				(SELECT a.id FROM action a WHERE a.target_id = t.id AND a.active AND a.status NOT IN (%d, %d)
 					AND EXISTS (SELECT 1 FROM distribution_set_module sm WHERE sm.set_id = a.set_id AND sm.module_id = $3) ORDER BY a.weight DESC, a.id LIMIT 1)
-			FROM target t WHERE t.tenant_id = $1 AND t.controller_id = $2`, deployment.Canceling, deployment.Canceled), t, string(target), int64(module)).Scan(&installed, &id)
+			FROM target t JOIN target_state h ON h.target_id = t.id WHERE t.tenant_id = $1 AND t.controller_id = $2`, deployment.Canceling, deployment.Canceled), t, string(target), int64(module)).Scan(&installed, &id)
 	})
 	if none(err) {
 		err = fault.Missing("Target", string(target))
@@ -275,7 +266,7 @@ func (d Deployment) AutoConfirm(ctx context.Context, t tenant.ID, target fleet.C
 // ActivateAutoConfirm implements deployment.ConsentStore.
 func (d Deployment) ActivateAutoConfirm(ctx context.Context, t tenant.ID, target fleet.ControllerID, ac fleet.AutoConfirm, by caller.Stamps, release func(*deployment.Case)) error {
 	return d.DB.update(ctx, func(tx *Tx) error {
-		id, err := targetID(ctx, tx, t, target, tx.db.lock("t"))
+		id, err := targetKey(ctx, tx, t, target, tx.db.lock("h"))
 		if err != nil {
 			return err
 		}
@@ -310,7 +301,7 @@ func (d Deployment) ActivateAutoConfirm(ctx context.Context, t tenant.ID, target
 // DeactivateAutoConfirm implements deployment.ConsentStore.
 func (d Deployment) DeactivateAutoConfirm(ctx context.Context, t tenant.ID, target fleet.ControllerID, by caller.Stamps) error {
 	return d.DB.update(ctx, func(tx *Tx) error {
-		id, err := targetID(ctx, tx, t, target, tx.db.lock("t"))
+		id, err := targetKey(ctx, tx, t, target, tx.db.lock("h"))
 		if err != nil {
 			return err
 		}
@@ -325,7 +316,7 @@ func (d Deployment) DeactivateAutoConfirm(ctx context.Context, t tenant.ID, targ
 // touchTarget tells that the target changed, and by whom, unless a device did it.
 func (tx *Tx) touchTarget(ctx context.Context, t tenant.ID, id int64, by caller.Stamps) error {
 	if by.ModifiedBy != "" {
-		if _, err := tx.exec(ctx, "UPDATE target SET modified_by = $2, modified_at = $3 WHERE id = $1", id, by.ModifiedBy, by.ModifiedAt.UnixMilli()); err != nil {
+		if _, err := tx.exec(ctx, "UPDATE target_state SET modified_by = $2, modified_at = $3 WHERE target_id = $1", id, by.ModifiedBy, by.ModifiedAt.UnixMilli()); err != nil {
 			return err
 		}
 	}

@@ -103,8 +103,9 @@ func (w *world) insert(tb testing.TB, text string, args ...any) (id int64) {
 // target makes a target that was seen and has nothing.
 func (w *world) target(tb testing.TB, name fleet.ControllerID) fleet.TargetID {
 	tb.Helper()
-	return fleet.TargetID(w.insert(tb, "INSERT INTO target (tenant_id, controller_id, name, token, status, created_by, created_at, modified_by, modified_at) VALUES ($1, $2, $2, 'secret', $3, 'bob', 1, 'bob', 1) RETURNING id",
-		int64(w.tenant), string(name), int(fleet.StatusRegistered)))
+	id := w.insert(tb, "INSERT INTO target (tenant_id, controller_id, name, token, created_by, created_at) VALUES ($1, $2, $2, 'secret', 'bob', 1) RETURNING id", int64(w.tenant), string(name))
+	w.exec(tb, "INSERT INTO target_state (target_id, status, modified_by, modified_at) VALUES ($1, $2, 'bob', 1)", id, int(fleet.StatusRegistered))
+	return fleet.TargetID(id)
 }
 
 func (w *world) targets(tb testing.TB, names ...fleet.ControllerID) {
@@ -217,7 +218,7 @@ func (w *world) holds(tb testing.TB, name fleet.ControllerID) string {
 		var status fleet.Status
 		var assigned, installed int64
 		var requested bool
-		err := q.row(w.ctx, "SELECT status, coalesce(assigned_set, 0), coalesce(installed_set, 0), request_attributes FROM target WHERE tenant_id = $1 AND controller_id = $2", int64(w.tenant), string(name)).Scan(&status, &assigned, &installed, &requested)
+		err := q.row(w.ctx, "SELECT status, coalesce(assigned_set, 0), coalesce(installed_set, 0), request_attributes FROM target t JOIN target_state h ON h.target_id = t.id WHERE tenant_id = $1 AND controller_id = $2", int64(w.tenant), string(name)).Scan(&status, &assigned, &installed, &requested)
 		out = fmt.Sprintf("%v assigned %d installed %d", status, assigned, installed)
 		return err
 	}); err != nil {
@@ -358,7 +359,7 @@ func TestAssignOffline(t *testing.T) {
 		one, two := w.set(t, "one"), w.set(t, "two")
 		w.targets(t, "a", "busy")
 		running := w.assign(t, one, "busy")["busy"]
-		w.exec(t, "UPDATE target SET request_attributes = FALSE")
+		w.exec(t, "UPDATE target_state SET request_attributes = FALSE")
 		made, err := w.service.AssignSet(w.ctx, two, []deployment.Order{{Target: "a", Type: deployment.Soft, Weight: 5}, {Target: "busy"}, {Target: "nobody"}}, true)
 		if err != nil {
 			t.Fatal(err)
@@ -632,13 +633,13 @@ func TestDrawing(t *testing.T) {
 			n++
 			name := fleet.ControllerID(fmt.Sprintf("t%d", n))
 			id := w.target(t, name)
-			w.exec(t, "UPDATE target SET status = $2 WHERE id = $1", int64(id), int(target))
+			w.exec(t, "UPDATE target_state SET status = $2 WHERE target_id = $1", int64(id), int(target))
 			a := w.insert(t, "INSERT INTO action (tenant_id, target_id, set_id, status, active, type, weight, initiated_by, created_by, created_at, modified_by, modified_at) VALUES ($1, $2, $3, $4, $5, 0, 1000, 'x', 'x', 1, 'x', 1) RETURNING id",
 				int64(w.tenant), int64(id), int64(other), int(action), active)
 			w.settings.AutoClose = autoclose
 			w.order(t, set, offline, orders(name)...)
 			if err := w.db.view(w.ctx, func(q querier) error {
-				return q.row(w.ctx, "SELECT t.status, a.status FROM target t JOIN action a ON a.target_id = t.id WHERE a.id = $1", a).Scan(&target, &action)
+				return q.row(w.ctx, "SELECT h.status, a.status FROM target_state h JOIN action a ON a.target_id = h.target_id WHERE a.id = $1", a).Scan(&target, &action)
 			}); err != nil {
 				t.Fatal(err)
 			}

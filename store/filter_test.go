@@ -21,28 +21,28 @@ import (
 func listed() map[string]struct {
 	fields  *query.Fields
 	columns columns
-	table   string
+	from    string
 } {
 	type entity = struct {
 		fields  *query.Fields
 		columns columns
-		table   string
+		from    string
 	}
 	return map[string]entity{
-		"target":      {fleet.TargetFields(), targetColumns(), "target"},
-		"target type": {fleet.TypeFields(), targetTypeColumns(), "target_type"},
-		"target tag":  {fleet.TagFields(), targetTagColumns(), "target_tag"},
-		"module":      {software.ModuleFields(), moduleColumns(), "software_module"},
-		"module type": {software.ModuleTypeFields(), moduleTypeColumns(), "software_module_type"},
-		"set":         {software.SetFields(), setColumns(), "distribution_set"},
-		"set type":    {software.SetTypeFields(), setTypeColumns(), "distribution_set_type"},
-		"set tag":     {software.SetTagFields(), setTagColumns(), "distribution_set_tag"},
-		"action":      {deployment.ActionFields(), actionColumns(), "action"},
+		"target":      {fleet.TargetFields(), targetColumns(), targetFrom},
+		"target type": {fleet.TypeFields(), targetTypeColumns(), "target_type e"},
+		"target tag":  {fleet.TagFields(), targetTagColumns(), "target_tag e"},
+		"module":      {software.ModuleFields(), moduleColumns(), "software_module e"},
+		"module type": {software.ModuleTypeFields(), moduleTypeColumns(), "software_module_type e"},
+		"set":         {software.SetFields(), setColumns(), "distribution_set e"},
+		"set type":    {software.SetTypeFields(), setTypeColumns(), "distribution_set_type e"},
+		"set tag":     {software.SetTagFields(), setTagColumns(), "distribution_set_tag e"},
+		"action":      {deployment.ActionFields(), actionColumns(), "action e"},
 
-		"rollout":         {rollout.Fields(), rolloutColumns(), "rollout"},
-		"rollout group":   {rollout.GroupFields(), groupColumns(), "rollout_group"},
-		"auto-assignment": {rollout.AutoAssignmentFields(), autoAssignmentColumns(), "auto_assignment"},
-		"target filter":   {rollout.TargetFilterFields(), targetFilterColumns(), "target_filter"},
+		"rollout":         {rollout.Fields(), rolloutColumns(), "rollout e"},
+		"rollout group":   {rollout.GroupFields(), groupColumns(), "rollout_group e"},
+		"auto-assignment": {rollout.AutoAssignmentFields(), autoAssignmentColumns(), "auto_assignment e"},
+		"target filter":   {rollout.TargetFilterFields(), targetFilterColumns(), "target_filter e"},
 	}
 }
 
@@ -65,7 +65,7 @@ func TestEveryFieldHasItsColumn(t *testing.T) {
 								continue // not for this kind of field
 							}
 							asked++
-							list(t, db, query.List{Filter: filter}, entity.columns, entity.table)
+							list(t, db, query.List{Filter: filter}, entity.columns, entity.from)
 						}
 					}
 				}
@@ -78,7 +78,7 @@ func TestEveryFieldHasItsColumn(t *testing.T) {
 						if err != nil {
 							continue // not sortable
 						}
-						list(t, db, query.List{Sort: sort}, entity.columns, entity.table)
+						list(t, db, query.List{Sort: sort}, entity.columns, entity.from)
 					}
 				}
 			})
@@ -101,7 +101,7 @@ func open(t *testing.T, at testdb.Database) *DB {
 }
 
 // list returns the ids of the entities of tenant 1.
-func list(t *testing.T, db *DB, l query.List, c columns, table string) []int64 {
+func list(t *testing.T, db *DB, l query.List, c columns, from string) []int64 {
 	t.Helper()
 	if l.Limit == 0 {
 		l.Limit = 50
@@ -110,7 +110,7 @@ func list(t *testing.T, db *DB, l query.List, c columns, table string) []int64 {
 	err := db.view(t.Context(), func(q querier) error {
 		var total int64
 		var err error
-		ids, total, err = page(t.Context(), q, db.dialect, 1, l, listing{columns: c, fields: "e.id", from: table + " e", where: "e.tenant_id = $1", args: []any{1}}, scalar[int64])
+		ids, total, err = page(t.Context(), q, db.dialect, 1, l, listing{columns: c, fields: "e.id", from: from, where: "e.tenant_id = $1", args: []any{1}}, scalar[int64])
 		if err == nil && l.Offset == 0 && int64(len(ids)) != total {
 			t.Errorf("%d of %d rows for %v", len(ids), total, l)
 		}
@@ -149,7 +149,7 @@ func TestFilterTargets(t *testing.T) {
 			}
 			l := query.List{Filter: filter, Limit: 50, Moment: query.Moment{Now: now + 1, OverdueBefore: now - 1000}}
 			var got []string
-			for _, id := range list(t, db, l, targetColumns(), "target") {
+			for _, id := range list(t, db, l, targetColumns(), targetFrom) {
 				got = append(got, fmt.Sprintf("%02d", id))
 			}
 			if diff := cmp.Diff(strings.Fields(want), got, cmp.Transformer("empty", func(s []string) string { return strings.Join(s, " ") })); diff != "" {
@@ -220,9 +220,10 @@ func twelve(t *testing.T, db *DB, prefix string) (types [2]int64) {
 			}
 			for i, x := range targets {
 				key := int64(id-1)*1000 + int64(i+1)
-				b.insert(`target (id, tenant_id, controller_id, name, description, group_name, address, token, status, type_id, assigned_set, installed_set, created_by, created_at, modified_by, modified_at)
-					VALUES ($1, $2, $3, $4, $5, $6, $7, 'x', $8, $9, $10, $11, 'admin', $12, 'admin', $12)`,
-					key, id, fmt.Sprintf("%st%02d", prefix, i+1), x.name, x.description, x.group, x.address, x.status, kinds[x.kind], sets[x.assigned], sets[x.installed], now)
+				b.insert(`target (id, tenant_id, controller_id, name, description, group_name, address, token, type_id, created_by, created_at)
+					VALUES ($1, $2, $3, $4, $5, $6, $7, 'x', $8, 'admin', $9)`,
+					key, id, fmt.Sprintf("%st%02d", prefix, i+1), x.name, x.description, x.group, x.address, kinds[x.kind], now)
+				b.link("target_state (target_id, status, assigned_set, installed_set, modified_by, modified_at) VALUES ($1, $2, $3, $4, 'admin', $5)", key, x.status, sets[x.assigned], sets[x.installed], now)
 				for _, tag := range strings.Fields(x.tags) {
 					b.link("target_tagging (target_id, tag_id) VALUES ($1, $2)", key, tags[tag])
 				}
@@ -311,7 +312,7 @@ func TestFilterLimits(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				list(t, db, query.List{Filter: filter}, targetColumns(), "target")
+				list(t, db, query.List{Filter: filter}, targetColumns(), targetFrom)
 			})
 		}
 	})
@@ -430,7 +431,7 @@ func TestFilterSoftware(t *testing.T) {
 				t.Errorf("%s: %v", test.text, err)
 				continue
 			}
-			got := strings.Trim(fmt.Sprint(list(t, db, query.List{Filter: filter, Moment: query.Moment{Now: now}}, entity.columns, entity.table)), "[]")
+			got := strings.Trim(fmt.Sprint(list(t, db, query.List{Filter: filter, Moment: query.Moment{Now: now}}, entity.columns, entity.from)), "[]")
 			if got != test.want {
 				where, args, _ := condition(filter, entity.columns, 1, query.Moment{Now: now}, db.dialect, nil)
 				t.Errorf("%ss with %s: %s, want %s\n%s %v", test.entity, test.text, got, test.want, where, args)
@@ -461,7 +462,7 @@ func TestOrderAndPage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := strings.Trim(fmt.Sprint(list(t, db, query.List{Sort: sort}, targetColumns(), "target")), "[]")
+			got := strings.Trim(fmt.Sprint(list(t, db, query.List{Sort: sort}, targetColumns(), targetFrom)), "[]")
 			if got != test.want {
 				t.Errorf("%s: %s, want %s", test.sort, got, test.want)
 			}
@@ -481,7 +482,7 @@ func TestOrderAndPage(t *testing.T) {
 		} {
 			err := db.view(t.Context(), func(q querier) error {
 				rows, total, err := page(t.Context(), q, db.dialect, 1, query.List{Offset: test.offset, Limit: test.limit},
-					listing{columns: targetColumns(), fields: "e.id", from: "target e", where: "e.tenant_id = $1", args: []any{1}}, scalar[int64])
+					listing{columns: targetColumns(), fields: "e.id", from: targetFrom, where: "e.tenant_id = $1", args: []any{1}}, scalar[int64])
 				if fmt.Sprint(rows) != test.want || total != test.total {
 					t.Errorf("%d rows from %d: %v of %d", test.limit, test.offset, rows, total)
 				}

@@ -216,7 +216,7 @@ func (tx *Tx) growGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step
 	if len(ids) == 0 {
 		return o, nil
 	}
-	there, err := all(ctx, tx, scalar[int64], "SELECT t.id FROM target t WHERE t.id IN "+tx.chosen()+" ORDER BY t.id"+tx.db.lock("t"), idList(ids))
+	there, err := all(ctx, tx, scalar[int64], "SELECT h.target_id FROM target_state h WHERE h.target_id IN "+tx.chosen()+" ORDER BY h.target_id"+tx.db.lock("h"), idList(ids))
 	if err != nil || len(there) == 0 {
 		return o, err
 	}
@@ -286,8 +286,8 @@ type waiting struct {
 // launchGroup starts some of a group's scheduled actions (update-domain 2.1).
 func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance) (o rollout.Outcome, err error) {
 	r, group := &run.Rollout, int64(step.Group.ID)
-	ids, err := all(ctx, tx, scalar[int64], fmt.Sprintf(`SELECT t.id FROM target t WHERE t.id IN
-		(SELECT a.target_id FROM action a WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.rollout_group_id, a.status, a.id LIMIT $2) ORDER BY t.id`, deployment.Scheduled)+tx.db.lock("t"), group, step.Limit)
+	ids, err := all(ctx, tx, scalar[int64], fmt.Sprintf(`SELECT h.target_id FROM target_state h WHERE h.target_id IN
+		(SELECT a.target_id FROM action a WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.rollout_group_id, a.status, a.id LIMIT $2) ORDER BY h.target_id`, deployment.Scheduled)+tx.db.lock("h"), group, step.Limit)
 	if err != nil || len(ids) == 0 {
 		return o, err
 	}
@@ -318,7 +318,7 @@ func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, st
 		if err := tx.supersede(ctx, t, targets, supersession{by: r.Set, autoclose: a.Policy.Autoclose, user: by, at: a.Now}); err != nil {
 			return o, err
 		}
-		if _, err := tx.exec(ctx, fmt.Sprintf("UPDATE target SET status = %d, assigned_set = $2, modified_by = $3, modified_at = $4 WHERE id IN ", fleet.StatusPending)+tx.chosen(),
+		if _, err := tx.exec(ctx, fmt.Sprintf("UPDATE target_state SET status = %d, assigned_set = $2, modified_by = $3, modified_at = $4 WHERE target_id IN ", fleet.StatusPending)+tx.chosen(),
 			string(targets), int64(r.Set), by, a.Now.UnixMilli()); err != nil {
 			return o, err
 		}
@@ -334,9 +334,9 @@ func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, st
 // launchable reads the scheduled actions that some targets have in a group. The
 // plus signs keep the databases from reading the whole group for each target.
 func launchable(d dialect) string {
-	return `SELECT o.id, o.target_id, COALESCE(t.assigned_set = $3, FALSE), ac.initiator, ac.remark, ac.activated_by, ac.activated_at
+	return `SELECT o.id, o.target_id, COALESCE(h.assigned_set = $3, FALSE), ac.initiator, ac.remark, ac.activated_by, ac.activated_at
 		FROM (` + d.perTarget("$1", fmt.Sprintf("+a.rollout_group_id = $2 AND +a.status = %d AND NOT a.active", deployment.Scheduled)) + `) AS o
-		JOIN target t ON t.id = o.target_id LEFT JOIN auto_confirm ac ON ac.target_id = t.id ORDER BY o.id`
+		JOIN target_state h ON h.target_id = o.target_id LEFT JOIN auto_confirm ac ON ac.target_id = o.target_id ORDER BY o.id`
 }
 
 func scanWaiting(s scanner) (w waiting, err error) {
@@ -435,8 +435,8 @@ func (tx *Tx) rollBack(ctx context.Context, list []changed) error {
 	for i := range list {
 		ids[i] = list[i].Target
 	}
-	const left = "SELECT a.set_id FROM action a WHERE a.target_id = target.id AND a.active ORDER BY a.id LIMIT 1"
-	_, err := tx.exec(ctx, fmt.Sprintf(`UPDATE target SET assigned_set = COALESCE((`+left+`), installed_set),
-		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target.id AND a.active) THEN status ELSE %d END WHERE id IN `, fleet.StatusInSync)+tx.chosen(), idList(ids))
+	const left = "SELECT a.set_id FROM action a WHERE a.target_id = target_state.target_id AND a.active ORDER BY a.id LIMIT 1"
+	_, err := tx.exec(ctx, fmt.Sprintf(`UPDATE target_state SET assigned_set = COALESCE((`+left+`), installed_set),
+		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target_state.target_id AND a.active) THEN status ELSE %d END WHERE target_id IN `, fleet.StatusInSync)+tx.chosen(), idList(ids))
 	return err
 }

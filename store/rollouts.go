@@ -144,7 +144,7 @@ func (s Rollouts) GroupTargets(ctx context.Context, t tenant.ID, group rollout.G
 	}
 	above := rolloutColumns()
 	return pageOf(ctx, s.DB, t, l, listing{
-		columns: targetBelowColumns(), sort: &above, fields: targetSelect, from: "target e", joined: targetJoined, where: "e.tenant_id = $1 AND e.id IN (" + which + ")", args: []any{t, int64(group)},
+		columns: targetBelowColumns(), sort: &above, fields: targetSelect, from: targetFrom, joined: targetJoined, where: "e.tenant_id = $1 AND e.id IN (" + which + ")", args: []any{t, int64(group)},
 	}, scanTarget)
 }
 
@@ -205,7 +205,7 @@ func (s Rollouts) SetFacts(ctx context.Context, t tenant.ID, id software.SetID) 
 	return f, err
 }
 
-// cohortWhere is the condition that a target e belongs to the cohort.
+// cohortWhere is the condition that a target e with its state h belongs to the cohort.
 func cohortWhere(t tenant.ID, c rollout.Cohort, d dialect) (where string, args []any, err error) {
 	args = []any{int64(t), int64(c.Set), c.After}
 	where = `e.tenant_id = $1 AND e.id > $3 AND (e.type_id IS NULL OR EXISTS
@@ -229,7 +229,7 @@ func cohortWhere(t tenant.ID, c rollout.Cohort, d dialect) (where string, args [
 	if c.Fresh {
 		// From each target to its actions, never from the set to its million: the
 		// plus sign tells SQLite, the scalar PostgreSQL.
-		where += " AND e.assigned_set IS DISTINCT FROM $2 AND (SELECT a.id FROM action a WHERE a.target_id = e.id AND +a.set_id = $2 LIMIT 1) IS NULL"
+		where += " AND h.assigned_set IS DISTINCT FROM $2 AND (SELECT a.id FROM action a WHERE a.target_id = e.id AND +a.set_id = $2 LIMIT 1) IS NULL"
 	}
 	condition := condition
 	if len(c.Among) > 0 {
@@ -261,10 +261,10 @@ func (s Rollouts) CountCohort(ctx context.Context, t tenant.ID, c rollout.Cohort
 	if err != nil {
 		return 0, err
 	}
-	text := "SELECT count(*) FROM target e WHERE " + where
+	text := "SELECT count(*) FROM " + targetFrom + " WHERE " + where
 	if c.Limit > 0 {
 		args = append(args, c.Limit)
-		text = fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM target e WHERE %s LIMIT $%d) AS counted", where, len(args))
+		text = fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM "+targetFrom+" WHERE %s LIMIT $%d) AS counted", where, len(args))
 	}
 	err = s.DB.view(ctx, func(q querier) error {
 		return q.row(ctx, text, args...).Scan(&n)
@@ -278,7 +278,7 @@ func (s Rollouts) Cohort(ctx context.Context, t tenant.ID, c rollout.Cohort) (id
 	if err != nil {
 		return nil, err
 	}
-	text := "SELECT e.id FROM target e WHERE " + where + " ORDER BY e.id"
+	text := "SELECT e.id FROM " + targetFrom + " WHERE " + where + " ORDER BY e.id"
 	if c.Limit > 0 {
 		args = append(args, c.Limit)
 		text += fmt.Sprintf(" LIMIT $%d", len(args))

@@ -227,7 +227,7 @@ func (tx *Tx) updateSet(ctx context.Context, t tenant.ID, id software.SetID, cha
 	}
 	e := event.Event{Tenant: t, Kind: event.SetChanged, Subject: int64(id), Reach: event.NoTarget, At: set.ModifiedAt.UnixMilli()}
 	if before.Name != set.Name || before.Version != set.Version { // polling intervals may be chosen by them
-		used, err := exists(ctx, tx, "target WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target WHERE installed_set = $1", int64(id))
+		used, err := exists(ctx, tx, "target_state WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target_state WHERE installed_set = $1", int64(id))
 		if err != nil {
 			return nil, err
 		}
@@ -246,7 +246,7 @@ func (s Software) DeleteSet(ctx context.Context, t tenant.ID, id software.SetID,
 		if err != nil || set.Deleted {
 			return err
 		}
-		used, err := exists(ctx, tx, "action WHERE set_id = $1 UNION ALL SELECT 1 FROM rollout WHERE set_id = $1 UNION ALL SELECT 1 FROM target WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target WHERE installed_set = $1", int64(id))
+		used, err := exists(ctx, tx, "action WHERE set_id = $1 UNION ALL SELECT 1 FROM rollout WHERE set_id = $1 UNION ALL SELECT 1 FROM target_state WHERE assigned_set = $1 UNION ALL SELECT 1 FROM target_state WHERE installed_set = $1", int64(id))
 		if err != nil {
 			return err
 		}

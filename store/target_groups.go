@@ -38,7 +38,7 @@ func (f Fleet) GroupTargets(ctx context.Context, t tenant.ID, group string, belo
 		where = "(" + where + " OR " + in.like("e.group_name", []string{lower + "/", ""}) + ")"
 	}
 	return pageOf(ctx, f.DB, t, l, listing{
-		columns: targetColumns(), fields: targetSelect, from: "target e", joined: targetJoined, where: "e.tenant_id = $1 AND " + where, args: in.args,
+		columns: targetColumns(), fields: targetSelect, from: targetFrom, joined: targetJoined, where: "e.tenant_id = $1 AND " + where, args: in.args,
 	}, scanTarget)
 }
 
@@ -78,7 +78,7 @@ func (f Fleet) SetGroupWhere(ctx context.Context, t tenant.ID, group *string, n 
 			if err != nil {
 				return err
 			}
-			keys, err = all(ctx, tx, scalar[int64], "SELECT e.id FROM target e WHERE e.tenant_id = $1 AND e.id > $2 AND "+cond+" ORDER BY e.id LIMIT $3"+tx.db.lock("e"), args...)
+			keys, err = all(ctx, tx, scalar[int64], "SELECT e.id FROM "+targetLocked+" WHERE e.tenant_id = $1 AND e.id > $2 AND "+cond+" ORDER BY e.id LIMIT $3"+tx.db.lock("h"), args...)
 			if err != nil || len(keys) == 0 {
 				return err
 			}

@@ -28,7 +28,7 @@ func (f Fleet) Metadata(ctx context.Context, t tenant.ID, id fleet.ControllerID)
 // UpdateMetadata implements fleet.MetadataStore.
 func (f Fleet) UpdateMetadata(ctx context.Context, t tenant.ID, id fleet.ControllerID, by caller.Stamps, change func(fleet.TargetID, map[string]string) error) error {
 	return f.DB.update(ctx, func(tx *Tx) error {
-		key, err := targetKey(ctx, tx, t, id, tx.db.lock("e"))
+		key, err := targetKey(ctx, tx, t, id, tx.db.lock("h"))
 		if err != nil {
 			return err
 		}
@@ -48,13 +48,13 @@ func (f Fleet) UpdateMetadata(ctx context.Context, t tenant.ID, id fleet.Control
 }
 
 // touchTargets notes that a user changed targets, whose next poll may be
-// answered otherwise.
+// answered otherwise. The caller has found them in the tenant.
 func touchTargets(ctx context.Context, tx *Tx, t tenant.ID, keys []int64, by caller.Stamps) error {
 	if len(keys) == 0 {
 		return nil
 	}
 	at := by.ModifiedAt.UnixMilli()
-	if _, err := tx.exec(ctx, "UPDATE target SET modified_by = $3, modified_at = $4 WHERE tenant_id = $1 AND id IN (SELECT i.id FROM "+tx.db.ids("$2", "i")+")", t, idList(keys), by.ModifiedBy, at); err != nil {
+	if _, err := tx.exec(ctx, "UPDATE target_state SET modified_by = $2, modified_at = $3 WHERE target_id IN "+tx.chosen(), idList(keys), by.ModifiedBy, at); err != nil {
 		return err
 	}
 	tx.recordEach(t, event.TargetChanged, keys, at)

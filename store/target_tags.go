@@ -135,7 +135,7 @@ func (f Fleet) TaggedTargets(ctx context.Context, t tenant.ID, id fleet.TagID, l
 		return nil, 0, err
 	}
 	return pageOf(ctx, f.DB, t, l, listing{
-		columns: targetBelowColumns(), fields: targetSelect, from: "target_tagging tg JOIN target e ON e.id = tg.target_id", joined: targetJoined,
+		columns: targetBelowColumns(), fields: targetSelect, from: "target_tagging tg JOIN target e ON e.id = tg.target_id LEFT JOIN target_state h ON h.target_id = e.id", joined: targetJoined,
 		where: "e.tenant_id = $1 AND tg.tag_id = $2", args: []any{t, int64(id)},
 	}, scanTarget)
 }
@@ -182,6 +182,6 @@ func lockTargets(ctx context.Context, tx *Tx, t tenant.ID, ids []fleet.Controlle
 		err := s.Scan(&key, &id)
 		keys, found = append(keys, key), append(found, id)
 		return struct{}{}, err
-	}, "SELECT e.id, e.controller_id FROM target e WHERE e.tenant_id = $1 AND e.controller_id IN (SELECT i.v FROM "+tx.db.texts("$2", "i")+") ORDER BY e.id"+tx.db.lock("e"), t, list)
+	}, "SELECT e.id, e.controller_id FROM "+targetLocked+" WHERE e.tenant_id = $1 AND e.controller_id IN (SELECT i.v FROM "+tx.db.texts("$2", "i")+") ORDER BY e.id"+tx.db.lock("h"), t, list)
 	return keys, found, err
 }

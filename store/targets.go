@@ -19,8 +19,16 @@ import (
 var _ fleet.Store = Fleet{}
 
 const (
-	targetSelect = `e.id, e.controller_id, e.name, e.description, e.token, e.address, e.group_name, e.status, e.type_id, tt.name, e.assigned_set, e.installed_set, e.installed_at,
-	e.request_attributes, tv.seen_at, ac.initiator, ac.remark, ac.activated_by, ac.activated_at, e.created_by, e.created_at, e.modified_by, e.modified_at`
+	targetSelect = `e.id, e.controller_id, e.name, e.description, e.token, e.address, e.group_name, h.status, e.type_id, tt.name, h.assigned_set, h.installed_set, h.installed_at,
+	h.request_attributes, tv.seen_at, ac.initiator, ac.remark, ac.activated_by, ac.activated_at, e.created_by, e.created_at, h.modified_by, h.modified_at`
+
+	// targetFrom is a target e with its state h. A target has one for certain; as it
+	// stands here the databases leave it out where nothing asks for it.
+	targetFrom = "target e LEFT JOIN target_state h ON h.target_id = e.id"
+
+	// targetLocked is the same for those who lock the state, and so the target.
+	targetLocked = "target e JOIN target_state h ON h.target_id = e.id"
+
 	targetJoined = " LEFT JOIN target_type tt ON tt.id = e.type_id LEFT JOIN target_visit tv ON tv.target_id = e.id LEFT JOIN auto_confirm ac ON ac.target_id = e.id"
 )
 
@@ -50,18 +58,18 @@ func scanTarget(r scanner) (t fleet.Target, err error) {
 // Targets implements fleet.TargetStore.
 func (f Fleet) Targets(ctx context.Context, t tenant.ID, l query.List) ([]fleet.Target, int, error) {
 	return pageOf(ctx, f.DB, t, l, listing{
-		columns: targetColumns(), fields: targetSelect, from: "target e", joined: targetJoined, where: "e.tenant_id = $1", args: []any{t},
+		columns: targetColumns(), fields: targetSelect, from: targetFrom, joined: targetJoined, where: "e.tenant_id = $1", args: []any{t},
 	}, scanTarget)
 }
 
 // AssignedTargets implements fleet.TargetStore.
 func (f Fleet) AssignedTargets(ctx context.Context, t tenant.ID, id software.SetID, l query.List) ([]fleet.Target, int, error) {
-	return f.targetsWithSet(ctx, t, id, l, "e.assigned_set")
+	return f.targetsWithSet(ctx, t, id, l, "h.assigned_set")
 }
 
 // InstalledTargets implements fleet.TargetStore.
 func (f Fleet) InstalledTargets(ctx context.Context, t tenant.ID, id software.SetID, l query.List) ([]fleet.Target, int, error) {
-	return f.targetsWithSet(ctx, t, id, l, "e.installed_set")
+	return f.targetsWithSet(ctx, t, id, l, "h.installed_set")
 }
 
 func (f Fleet) targetsWithSet(ctx context.Context, t tenant.ID, id software.SetID, l query.List, column string) ([]fleet.Target, int, error) {
@@ -76,7 +84,7 @@ func (f Fleet) targetsWithSet(ctx context.Context, t tenant.ID, id software.SetI
 		return nil, 0, err
 	}
 	return pageOf(ctx, f.DB, t, l, listing{
-		columns: targetBelowColumns(), fields: targetSelect, from: "target e", joined: targetJoined, where: "e.tenant_id = $1 AND " + column + " = $2", args: []any{t, int64(id)},
+		columns: targetBelowColumns(), fields: targetSelect, from: targetFrom, joined: targetJoined, where: "e.tenant_id = $1 AND " + column + " = $2", args: []any{t, int64(id)},
 	}, scanTarget)
 }
 
@@ -90,7 +98,7 @@ func (f Fleet) Target(ctx context.Context, t tenant.ID, id fleet.ControllerID) (
 }
 
 func readTarget(ctx context.Context, q querier, t tenant.ID, id fleet.ControllerID, suffix string) (*fleet.Target, error) {
-	target, err := scanTarget(q.row(ctx, "SELECT "+targetSelect+" FROM target e"+targetJoined+" WHERE e.tenant_id = $1 AND e.controller_id = $2"+suffix, t, string(id)))
+	target, err := scanTarget(q.row(ctx, "SELECT "+targetSelect+" FROM "+targetLocked+targetJoined+" WHERE e.tenant_id = $1 AND e.controller_id = $2"+suffix, t, string(id)))
 	if none(err) {
 		return nil, fault.Missing("Target", string(id))
 	}
@@ -100,9 +108,9 @@ func readTarget(ctx context.Context, q querier, t tenant.ID, id fleet.Controller
 	return &target, nil
 }
 
-// targetKey returns the id of a target, locked when suffix says so.
+// targetKey returns the id of a target, whose state h is locked when suffix says so.
 func targetKey(ctx context.Context, q querier, t tenant.ID, id fleet.ControllerID, suffix string) (key int64, err error) {
-	err = q.row(ctx, "SELECT e.id FROM target e WHERE e.tenant_id = $1 AND e.controller_id = $2"+suffix, t, string(id)).Scan(&key)
+	err = q.row(ctx, "SELECT e.id FROM "+targetLocked+" WHERE e.tenant_id = $1 AND e.controller_id = $2"+suffix, t, string(id)).Scan(&key)
 	if none(err) {
 		return 0, fault.Missing("Target", string(id))
 	}
@@ -125,17 +133,27 @@ func (f Fleet) CreateTargets(ctx context.Context, t tenant.ID, targets []fleet.T
 				}
 				n.TypeName = types[n.Type]
 			}
-			id, err := tx.insert(ctx, `INSERT INTO target (tenant_id, controller_id, name, description, token, address, group_name, status, type_id, request_attributes, created_by, created_at, modified_by, modified_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`,
-				append([]any{t, string(n.ControllerID), n.Name, n.Description, n.Token, n.Address, n.Group, int(n.Status), nullable(n.Type), n.RequestAttributes}, stampArgs(&n.Stamps)...)...)
+			id, err := tx.insert(ctx, `INSERT INTO target (tenant_id, controller_id, name, description, token, address, group_name, type_id, created_by, created_at)
+				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
+				t, string(n.ControllerID), n.Name, n.Description, n.Token, n.Address, n.Group, nullable(n.Type), n.CreatedBy, n.CreatedAt.UnixMilli())
 			if err != nil {
 				return tx.taken(err, "There is a target with the controllerId %q already.", n.ControllerID)
+			}
+			if err := tx.beginState(ctx, id, n); err != nil {
+				return err
 			}
 			n.ID = fleet.TargetID(id)
 			tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), Data: targetData(n.ControllerID), At: n.CreatedAt.UnixMilli()})
 		}
 		return nil
 	})
+}
+
+// beginState makes the state of a new target.
+func (tx *Tx) beginState(ctx context.Context, id int64, n *fleet.Target) error {
+	_, err := tx.exec(ctx, "INSERT INTO target_state (target_id, status, request_attributes, modified_by, modified_at) VALUES ($1, $2, $3, $4, $5)",
+		id, int(n.Status), n.RequestAttributes, n.ModifiedBy, n.ModifiedAt.UnixMilli())
+	return err
 }
 
 // nullable is the parameter for a reference of which 0 means none.
@@ -159,7 +177,7 @@ func typeName(ctx context.Context, tx *Tx, t tenant.ID, id fleet.TargetTypeID) (
 // UpdateTarget implements fleet.TargetStore.
 func (f Fleet) UpdateTarget(ctx context.Context, t tenant.ID, id fleet.ControllerID, change func(*fleet.Target) error) (target *fleet.Target, err error) {
 	err = f.DB.update(ctx, func(tx *Tx) error {
-		if target, err = readTarget(ctx, tx, t, id, tx.db.lock("e")); err != nil {
+		if target, err = readTarget(ctx, tx, t, id, tx.db.lock("h")); err != nil {
 			return err
 		}
 		before := *target
@@ -177,8 +195,12 @@ func (f Fleet) UpdateTarget(ctx context.Context, t tenant.ID, id fleet.Controlle
 		if reflect.DeepEqual(before, *target) {
 			return nil
 		}
-		if _, err := tx.exec(ctx, "UPDATE target SET name = $2, description = $3, token = $4, address = $5, type_id = $6, request_attributes = $7, modified_by = $8, modified_at = $9 WHERE id = $1",
-			int64(target.ID), target.Name, target.Description, target.Token, target.Address, nullable(target.Type), target.RequestAttributes, target.ModifiedBy, target.ModifiedAt.UnixMilli()); err != nil {
+		if _, err := tx.exec(ctx, "UPDATE target SET name = $2, description = $3, token = $4, address = $5, type_id = $6 WHERE id = $1",
+			int64(target.ID), target.Name, target.Description, target.Token, target.Address, nullable(target.Type)); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, "UPDATE target_state SET request_attributes = $2, modified_by = $3, modified_at = $4 WHERE target_id = $1",
+			int64(target.ID), target.RequestAttributes, target.ModifiedBy, target.ModifiedAt.UnixMilli()); err != nil {
 			return err
 		}
 		tx.record(event.Event{Tenant: t, Kind: event.TargetChanged, Subject: int64(target.ID), Reach: event.Reach(target.ID), At: target.ModifiedAt.UnixMilli()})
@@ -198,7 +220,7 @@ func targetData(id fleet.ControllerID) string {
 // DeleteTarget implements fleet.TargetStore.
 func (f Fleet) DeleteTarget(ctx context.Context, t tenant.ID, id fleet.ControllerID, now time.Time) error {
 	return f.DB.update(ctx, func(tx *Tx) error {
-		key, err := targetKey(ctx, tx, t, id, tx.db.forUpdate)
+		key, err := targetKey(ctx, tx, t, id, tx.db.lock("h"))
 		if err != nil {
 			return err
 		}
@@ -237,7 +259,7 @@ func (f Fleet) Intervals(ctx context.Context, t tenant.ID, ids []fleet.TargetID,
 			err := s.Scan(&id, &n)
 			first[id] = n
 			return struct{}{}, err
-		}, "SELECT e.id, "+choice+" FROM target e WHERE e.tenant_id = $1 AND e.id IN (SELECT i.id FROM "+f.DB.ids("$2", "i")+")", args...)
+		}, "SELECT e.id, "+choice+" FROM "+targetFrom+" WHERE e.tenant_id = $1 AND e.id IN (SELECT i.id FROM "+f.DB.ids("$2", "i")+")", args...)
 		return err
 	})
 }
@@ -245,7 +267,7 @@ func (f Fleet) Intervals(ctx context.Context, t tenant.ID, ids []fleet.TargetID,
 // maxIntervals is how many polling intervals of their own are looked at.
 const maxIntervals = 255
 
-// intervalChoice is an expression over a target e that says which polling
+// intervalChoice is an expression over a target e with its state h that says which polling
 // interval holds for it: the number of the first override that matches, or 0,
 // the base. An override that cannot be read matches nothing: it was checked when
 // it was saved, but perhaps by another version.

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/otaria/otaria/event"
-	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/tenant"
 )
@@ -17,9 +16,9 @@ func (f Fleet) Register(ctx context.Context, t tenant.ID, n *fleet.Target) error
 	return f.DB.update(ctx, func(tx *Tx) error {
 		at := n.CreatedAt.UnixMilli()
 		var id int64
-		err := tx.row(ctx, `INSERT INTO target (tenant_id, controller_id, name, description, token, address, status, request_attributes, created_by, created_at, modified_by, modified_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $9, $10) ON CONFLICT (tenant_id, controller_id) DO NOTHING RETURNING id`,
-			t, string(n.ControllerID), n.Name, n.Description, n.Token, n.Address, int(n.Status), n.RequestAttributes, n.CreatedBy, at).Scan(&id)
+		err := tx.row(ctx, `INSERT INTO target (tenant_id, controller_id, name, description, token, address, created_by, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant_id, controller_id) DO NOTHING RETURNING id`,
+			t, string(n.ControllerID), n.Name, n.Description, n.Token, n.Address, n.CreatedBy, at).Scan(&id)
 		if none(err) {
 			return nil
 		}
@@ -27,6 +26,9 @@ func (f Fleet) Register(ctx context.Context, t tenant.ID, n *fleet.Target) error
 			return err
 		}
 		n.ID = fleet.TargetID(id)
+		if err := tx.beginState(ctx, id, n); err != nil {
+			return err
+		}
 		if err := tx.visited(ctx, id, n.SeenAt); err != nil {
 			return err
 		}
@@ -38,8 +40,10 @@ func (f Fleet) Register(ctx context.Context, t tenant.ID, n *fleet.Target) error
 // Seen implements fleet.RegisterStore.
 func (f Fleet) Seen(ctx context.Context, t tenant.ID, id fleet.TargetID, address string, at time.Time) error {
 	return f.DB.update(ctx, func(tx *Tx) error {
-		n, err := tx.affected(ctx, "UPDATE target SET address = $3, status = CASE WHEN status = $4 THEN $5 ELSE status END WHERE tenant_id = $1 AND id = $2",
-			t, int64(id), address, int(fleet.StatusUnknown), int(fleet.StatusRegistered))
+		if _, err := tx.exec(ctx, "UPDATE target_state SET status = $2 WHERE target_id = $1 AND status = $3", int64(id), int(fleet.StatusRegistered), int(fleet.StatusUnknown)); err != nil {
+			return err
+		}
+		n, err := tx.affected(ctx, "UPDATE target SET address = $3 WHERE tenant_id = $1 AND id = $2", t, int64(id), address)
 		if err != nil || n == 0 {
 			return err
 		}
@@ -60,11 +64,7 @@ func (tx *Tx) visited(ctx context.Context, target int64, at time.Time) error {
 // UpdateAttributes implements fleet.AttributeStore.
 func (f Fleet) UpdateAttributes(ctx context.Context, t tenant.ID, id fleet.ControllerID, change func(map[string]string) (map[string]string, error)) error {
 	return f.DB.update(ctx, func(tx *Tx) error {
-		var target int64
-		err := tx.row(ctx, "SELECT id FROM target WHERE tenant_id = $1 AND controller_id = $2"+f.DB.forUpdate, t, string(id)).Scan(&target)
-		if none(err) {
-			return fault.Missing("Target", string(id))
-		}
+		target, err := targetKey(ctx, tx, t, id, tx.db.lock("h"))
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (f Fleet) UpdateAttributes(ctx context.Context, t tenant.ID, id fleet.Contr
 				return err
 			}
 		}
-		if _, err := tx.exec(ctx, "UPDATE target SET request_attributes = $2 WHERE id = $1", target, false); err != nil {
+		if _, err := tx.exec(ctx, "UPDATE target_state SET request_attributes = $2 WHERE target_id = $1", target, false); err != nil {
 			return err
 		}
 		tx.record(event.Event{Tenant: t, Kind: event.TargetAttributes, Subject: target, Reach: event.Reach(target)})

@@ -19,8 +19,11 @@ func manyTargets(tb testing.TB, db *DB, n int) {
 		if _, err := tx.exec(tb.Context(), "INSERT INTO tenant (id, name, created_at) VALUES (1, 'T', 0)"); err != nil {
 			return err
 		}
-		_, err := tx.exec(tb.Context(), fmt.Sprintf(`INSERT INTO target (id, tenant_id, controller_id, name, token, status, created_by, created_at, modified_by, modified_at)
-			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i, 1, 'd' || CAST(i AS TEXT), 'd', 'x', 1, 'a', 0, 'a', 0 FROM n`, n))
+		if _, err := tx.exec(tb.Context(), fmt.Sprintf(`INSERT INTO target (id, tenant_id, controller_id, name, token, created_by, created_at)
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT i, 1, 'd' || CAST(i AS TEXT), 'd', 'x', 'a', 0 FROM n`, n)); err != nil {
+			return err
+		}
+		_, err := tx.exec(tb.Context(), "INSERT INTO target_state (target_id, status, modified_by, modified_at) SELECT id, 1, 'a', 0 FROM target")
 		return err
 	}); err != nil {
 		tb.Fatal(err)

@@ -204,23 +204,31 @@ CREATE TABLE target (
 	token              TEXT    NOT NULL,
 	address            TEXT,
 	group_name         TEXT,
-	status             INTEGER NOT NULL, -- fleet.Status
 	type_id            INTEGER REFERENCES target_type (id),
+	created_by         TEXT    NOT NULL,
+	created_at         INTEGER NOT NULL,
+	UNIQUE (tenant_id, controller_id)
+) STRICT;
+CREATE INDEX target_type_id ON target (type_id) WHERE type_id IS NOT NULL;
+CREATE INDEX target_group ON target (tenant_id, group_name) WHERE group_name IS NOT NULL;
+CREATE INDEX target_group_folded ON target (tenant_id, lower(group_name)) WHERE lower(group_name) IS NOT NULL;
+
+-- What deployments change of a target, apart from the rest: PostgreSQL writes a
+-- row anew, and all that its indexes know of it, when an indexed column changes,
+-- and a rollout changes a million of them. Each target has a row, which is also
+-- what everybody locks who changes anything of the target.
+CREATE TABLE target_state (
+	target_id          INTEGER PRIMARY KEY REFERENCES target (id) ON DELETE CASCADE,
+	status             INTEGER NOT NULL, -- fleet.Status
 	assigned_set       INTEGER REFERENCES distribution_set (id),
 	installed_set      INTEGER REFERENCES distribution_set (id),
 	installed_at       INTEGER,
 	request_attributes INTEGER NOT NULL DEFAULT 1,
-	created_by         TEXT    NOT NULL,
-	created_at         INTEGER NOT NULL,
 	modified_by        TEXT    NOT NULL,
-	modified_at        INTEGER NOT NULL,
-	UNIQUE (tenant_id, controller_id)
+	modified_at        INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX target_type_id ON target (type_id) WHERE type_id IS NOT NULL;
-CREATE INDEX target_assigned_set ON target (assigned_set) WHERE assigned_set IS NOT NULL;
-CREATE INDEX target_installed_set ON target (installed_set) WHERE installed_set IS NOT NULL;
-CREATE INDEX target_group ON target (tenant_id, group_name) WHERE group_name IS NOT NULL;
-CREATE INDEX target_group_folded ON target (tenant_id, lower(group_name)) WHERE lower(group_name) IS NOT NULL;
+CREATE INDEX target_state_assigned ON target_state (assigned_set) WHERE assigned_set IS NOT NULL;
+CREATE INDEX target_state_installed ON target_state (installed_set) WHERE installed_set IS NOT NULL;
 
 -- When each target was last seen, apart from the target: a second's check-ins
 -- then touch few pages, however wide a target is.
