@@ -3,6 +3,7 @@ package rollout
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -106,6 +107,12 @@ func (r *Run) Next(t *Turn) (s Step, more bool) {
 // targets.
 func (r *Run) Chooses() bool {
 	return r.Rollout.Status == Creating || r.Rollout.Status == Running && r.Rollout.Dynamic
+}
+
+// Launching reports whether a group is being started. Next goes on with that before
+// it judges any.
+func (r *Run) Launching() bool {
+	return slices.ContainsFunc(r.Groups, func(g Group) bool { return g.Starting })
 }
 
 // Done takes the outcome of a step. It may ask for another one in the same

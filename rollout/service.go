@@ -27,6 +27,9 @@ type Service struct {
 	// StepSize is how many targets a step of background work takes; 0: as many as
 	// are a moment's work.
 	StepSize int64
+
+	rollouts statistics[ID]
+	groups   statistics[GroupID]
 }
 
 // Settings gives the settings of a tenant.
@@ -53,6 +56,9 @@ type ReadStore interface {
 	// Groups lists the groups of a rollout, Group returns one of them.
 	Groups(ctx context.Context, t tenant.ID, id ID, l query.List) ([]Group, int, error)
 	Group(ctx context.Context, t tenant.ID, id ID, group GroupID) (*Group, error)
+
+	// GroupsOf returns all groups of rollouts, by id.
+	GroupsOf(ctx context.Context, t tenant.ID, ids []ID) ([]Group, error)
 
 	// GroupTargets lists the targets of a group: those that were planned, or those
 	// that have an action of it.
@@ -147,40 +153,6 @@ func (s *Service) GroupTargets(ctx context.Context, id ID, group GroupID, l quer
 		return nil, 0, err
 	}
 	return s.Store.GroupTargets(ctx, caller.From(ctx).Tenant, group, r.Status == Ready || l.Filter != nil, l)
-}
-
-// Progress says how the targets of rollouts are doing, by rollout.
-func (s *Service) Progress(ctx context.Context, list []Rollout) (map[ID]Progress, error) {
-	ids := make([]ID, len(list))
-	for i := range list {
-		ids[i] = list[i].ID
-	}
-	tallies, err := s.Store.Tallies(ctx, caller.From(ctx).Tenant, ids)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[ID]Progress, len(list))
-	for i := range list {
-		out[list[i].ID] = ProgressOf(list[i].Total, tallies[list[i].ID], list[i].Type)
-	}
-	return out, nil
-}
-
-// GroupProgress says how the targets of groups of one rollout are doing, by group.
-func (s *Service) GroupProgress(ctx context.Context, r *Rollout, list []Group) (map[GroupID]Progress, error) {
-	ids := make([]GroupID, len(list))
-	for i := range list {
-		ids[i] = list[i].ID
-	}
-	tallies, err := s.Store.GroupTallies(ctx, caller.From(ctx).Tenant, ids)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[GroupID]Progress, len(list))
-	for i := range list {
-		out[list[i].ID] = ProgressOf(list[i].Total, tallies[list[i].ID], r.Type)
-	}
-	return out, nil
 }
 
 // moment is what placeholders in a filter stand for.

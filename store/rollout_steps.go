@@ -103,6 +103,9 @@ func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 func (tx *Tx) prepare(ctx context.Context, t tenant.ID, run *rollout.Run) error {
 	switch run.Rollout.Status {
 	case rollout.Running:
+		if run.Launching() {
+			return nil
+		}
 		return tx.tally(ctx, t, run)
 	case rollout.Deleting:
 		var err error

@@ -148,36 +148,40 @@ func (s Rollouts) GroupTargets(ctx context.Context, t tenant.ID, group rollout.G
 	}, scanTarget)
 }
 
+// GroupsOf implements rollout.ReadStore.
+func (s Rollouts) GroupsOf(ctx context.Context, t tenant.ID, ids []rollout.ID) (list []rollout.Group, err error) {
+	err = s.DB.view(ctx, func(q querier) error {
+		list, err = all(ctx, q, scanGroup, "SELECT "+groupRow+" FROM rollout_group e WHERE e.tenant_id = $1 AND e.rollout_id IN (SELECT i.id FROM "+s.DB.ids("$2", "i")+") ORDER BY e.id", t, idList(ids))
+		return err
+	})
+	return list, err
+}
+
 // Tallies implements rollout.ReadStore.
-func (s Rollouts) Tallies(ctx context.Context, t tenant.ID, ids []rollout.ID) (map[rollout.ID]rollout.Tally, error) {
-	var out map[rollout.ID]rollout.Tally
-	err := s.DB.view(ctx, func(q querier) (err error) {
-		out, err = tallies[rollout.ID](ctx, q, `SELECT g.rollout_id, a.status, count(*) FROM rollout_group g JOIN action a ON a.rollout_group_id = g.id
-			WHERE g.tenant_id = $1 AND g.rollout_id IN (SELECT i.id FROM `+s.DB.ids("$2", "i")+") GROUP BY g.rollout_id, a.status", t, idList(ids))
+func (s Rollouts) Tallies(ctx context.Context, t tenant.ID, ids []rollout.ID) (out map[rollout.ID]rollout.Tally, err error) {
+	err = s.DB.view(ctx, func(q querier) error {
+		out, err = tallies(ctx, q, s.DB.dialect, "rollout_id", t, ids)
 		return err
 	})
 	return out, err
 }
 
 // GroupTallies implements rollout.ReadStore.
-func (s Rollouts) GroupTallies(ctx context.Context, t tenant.ID, ids []rollout.GroupID) (map[rollout.GroupID]rollout.Tally, error) {
-	var out map[rollout.GroupID]rollout.Tally
-	err := s.DB.view(ctx, func(q querier) (err error) {
-		out, err = groupTallies(ctx, q, s.DB.dialect, t, ids)
+func (s Rollouts) GroupTallies(ctx context.Context, t tenant.ID, ids []rollout.GroupID) (out map[rollout.GroupID]rollout.Tally, err error) {
+	err = s.DB.view(ctx, func(q querier) error {
+		out, err = tallies(ctx, q, s.DB.dialect, "id", t, ids)
 		return err
 	})
 	return out, err
 }
 
-func groupTallies(ctx context.Context, q querier, d dialect, t tenant.ID, ids []rollout.GroupID) (map[rollout.GroupID]rollout.Tally, error) {
+// tallies counts the actions of groups that have one of the ids in the column, by
+// that id.
+func tallies[ID ~int64](ctx context.Context, q querier, d dialect, column string, t tenant.ID, ids []ID) (map[ID]rollout.Tally, error) {
+	out := map[ID]rollout.Tally{}
 	if len(ids) == 0 {
-		return nil, nil
+		return out, nil
 	}
-	return tallies[rollout.GroupID](ctx, q, `SELECT g.id, a.status, count(*) FROM rollout_group g JOIN action a ON a.rollout_group_id = g.id
-		WHERE g.tenant_id = $1 AND g.id IN (SELECT i.id FROM `+d.ids("$2", "i")+") GROUP BY g.id, a.status", t, idList(ids))
-}
-
-func tallies[ID ~int64](ctx context.Context, q querier, text string, args ...any) (map[ID]rollout.Tally, error) {
 	type count struct {
 		id     ID
 		status deployment.Status
@@ -186,14 +190,29 @@ func tallies[ID ~int64](ctx context.Context, q querier, text string, args ...any
 	counts, err := all(ctx, q, func(s scanner) (c count, err error) {
 		err = s.Scan(&c.id, &c.status, &c.n)
 		return c, err
-	}, text, args...)
-	out := map[ID]rollout.Tally{}
+	}, tallyText(d, column), t, idList(ids), idList(everyStatus()))
 	for _, c := range counts {
 		tally := out[c.id]
-		tally[c.status] = c.n
+		tally[c.status] += c.n
 		out[c.id] = tally
 	}
 	return out, err
+}
+
+// tallyText counts each status of each group by itself, which is a stretch of one
+// index. Grouping reads the same rows, and takes SQLite ten times as long.
+func tallyText(d dialect, column string) string {
+	return "SELECT g." + column + ", s.id, (SELECT count(*) FROM action a WHERE a.rollout_group_id = g.id AND a.status = s.id) FROM rollout_group g CROSS JOIN " + d.ids("$3", "s") +
+		" WHERE g.tenant_id = $1 AND g." + column + " IN (SELECT i.id FROM " + d.ids("$2", "i") + ")"
+}
+
+// everyStatus are the statuses that a tally counts.
+func everyStatus() []int64 {
+	list := make([]int64, len(rollout.Tally{}))
+	for i := range list {
+		list[i] = int64(i)
+	}
+	return list
 }
 
 // SetFacts implements rollout.ChangeStore.
@@ -454,6 +473,6 @@ func (tx *Tx) tally(ctx context.Context, t tenant.ID, run *rollout.Run) (err err
 			ids = append(ids, run.Groups[i].ID)
 		}
 	}
-	run.Tallies, err = groupTallies(ctx, tx, tx.db.dialect, t, ids)
+	run.Tallies, err = tallies(ctx, tx, tx.db.dialect, "id", t, ids)
 	return err
 }

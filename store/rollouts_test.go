@@ -436,3 +436,82 @@ func TestFence(t *testing.T) {
 		}
 	})
 }
+
+// The statistics of a large rollout may be some seconds old, but never older than
+// the states that are shown with them, whichever process changed those.
+func TestStatisticsOfALargeRollout(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		const n = 10_000
+		for from := 0; from < n; from += 1000 {
+			targets := make([]fleet.Target, 1000)
+			for i := range targets {
+				targets[i] = fleet.Target{ControllerID: fleet.ControllerID(fmt.Sprintf("t%05d", from+i)), Name: "n"}
+			}
+			must(t, Fleet{w.db}.CreateTargets(w.ctx, w.tenant, targets))
+		}
+		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
+		// Another process shows it, by a clock that runs while it counts.
+		now := w.now
+		other := &rollout.Service{Store: Rollouts{w.db}, Tenants: w, Now: func() time.Time { now = now.Add(100 * time.Millisecond); return now }}
+		expect := func(what, want string) {
+			t.Helper()
+			x, err := other.Rollout(w.ctx, r.ID)
+			must(t, err)
+			whole, err := other.Progress(w.ctx, []rollout.Rollout{*x})
+			must(t, err)
+			groups, _, err := other.Groups(w.ctx, r.ID, query.List{Limit: 500, Sort: []query.Order{{Field: "id"}}})
+			must(t, err)
+			parts, err := other.GroupProgress(w.ctx, x, groups)
+			must(t, err)
+			got := fmt.Sprint(whole[r.ID], parts[groups[0].ID], parts[groups[1].ID])
+			if got != want {
+				t.Errorf("%s: %s, want %s", what, got, want)
+			}
+		}
+		c.tick(t, r.ID)
+		expect("ready", "{10000 0 0 0 0 0} {5000 0 0 0 0 0} {5000 0 0 0 0 0}")
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		expect("running", "{0 5000 5000 0 0 0} {0 0 5000 0 0 0} {0 5000 0 0 0 0}")
+		w.exec(t, "UPDATE action SET status = 0, active = FALSE WHERE rollout_group_id = (SELECT min(id) FROM rollout_group)")
+		expect("reports alone", "{0 5000 5000 0 0 0} {0 0 5000 0 0 0} {0 5000 0 0 0 0}")
+		must(t, c.rollouts.TriggerNextGroup(w.ctx, r.ID)) // no change of the rollout itself
+		expect("the next group", "{0 0 5000 5000 0 0} {0 0 0 5000 0 0} {0 0 5000 0 0 0}")
+		w.exec(t, "UPDATE action SET status = 1, active = FALSE WHERE active")
+		c.tick(t, r.ID)
+		expect("finished", "{0 0 0 5000 5000 0} {0 0 0 5000 0 0} {0 0 0 0 5000 0}")
+		w.exec(t, "UPDATE action SET status = 0 WHERE status = 1")
+		expect("afterwards", "{0 0 0 5000 5000 0} {0 0 0 5000 0 0} {0 0 0 0 5000 0}")
+		now = now.Add(5 * time.Second)
+		expect("later", "{0 0 0 10000 0 0} {0 0 0 5000 0 0} {0 0 0 5000 0 0}")
+	})
+}
+
+// Statistics read a stretch of one index for each status of each group.
+func TestTalliesGoByTheGroupsIndex(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		explain, want := "EXPLAIN QUERY PLAN ", "SEARCH a USING COVERING INDEX action_group (rollout_group_id=? AND status=?)"
+		if w.db.Shared() {
+			explain, want = "EXPLAIN ", "action_group"
+		}
+		var plan []string
+		must(t, w.db.view(w.ctx, func(q querier) (err error) {
+			plan, err = all(w.ctx, q, func(s scanner) (line string, err error) {
+				var id, parent, unused int
+				if w.db.Shared() {
+					err = s.Scan(&line)
+				} else {
+					err = s.Scan(&id, &parent, &unused, &line)
+				}
+				return line, err
+			}, explain+tallyText(w.db.dialect, "rollout_id"), int64(w.tenant), "[1]", "[1]")
+			return err
+		}))
+		if text := strings.Join(plan, "\n"); !strings.Contains(text, want) || strings.Contains(text, "Seq Scan on action") {
+			t.Errorf("the plan is\n%s", text)
+		}
+	})
+}
