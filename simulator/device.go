@@ -86,7 +86,7 @@ func (w *worker) turn(ctx context.Context, d *device) (wait time.Duration, work 
 		return 0, true
 	}
 	wait, news := w.poll(ctx)
-	if wait < 0 || !news {
+	if wait < 0 || !news || w.config.PollsOnly {
 		return wait, wait < 0
 	}
 	links := &w.polled.Links
@@ -115,7 +115,7 @@ func (w *worker) poll(ctx context.Context) (wait time.Duration, news bool) {
 	}
 	text := w.answer.Bytes()
 	own := w.config.Interval > 0 || w.config.Flood
-	if own && !mayBeNews(text, w.config.Attributes) {
+	if own && (w.config.PollsOnly || !mayBeNews(text, w.config.Attributes)) {
 		return w.config.Interval, false
 	}
 	w.polled = poll{}

@@ -33,6 +33,7 @@ type Config struct {
 	Silent     float64       // share of devices that fetch an update and never report, 0 to 1
 	Download   bool          // fetch the artifacts and compare size and hashes
 	Attributes bool          // send attributes when the server asks for them
+	PollsOnly  bool          // only poll, whatever the server offers to do
 	Reports    int           // how many intermediate reports a device sends for an update
 	Install    time.Duration // how long it takes to install an update
 	Seed       uint64        // decides who fails and who is silent
@@ -73,6 +74,9 @@ type Simulation struct {
 	unsettled atomic.Int64
 	idle      chan struct{} // closed when no device is unsettled
 	idleOnce  sync.Once
+
+	mu    sync.Mutex
+	since time.Time // when measuring began, or the lap
 }
 
 // New checks the config and fills in its defaults. A Simulation runs once.
@@ -155,6 +159,7 @@ func (s *Simulation) Run(ctx context.Context) (Report, error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	start := time.Now()
+	s.lap(start)
 	s.unsettled.Store(int64(len(s.devices)))
 	s.agenda = newAgenda(len(s.devices), start)
 	s.invite(start)
@@ -164,23 +169,46 @@ func (s *Simulation) Run(ctx context.Context) (Report, error) {
 	for n := range s.config.Connections {
 		parts.Go(func() { s.work(ctx, uint64(n)) })
 	}
-	measured := s.watch(ctx, start, end)
+	s.watch(ctx, start, end)
 	parts.Wait()
 
-	report := s.counted.report(time.Since(measured))
-	report.Devices, report.Connections = len(s.devices), s.config.Connections
+	report := s.report()
 	report.Ended = "interrupted"
 	var ended endedError
 	if errors.As(context.Cause(ctx), &ended) {
 		report.Ended = string(ended)
 	}
-	if s.config.Flood {
-		report.Late = Latency{} // there was no due time
-	}
 	if s.client != nil {
 		s.client.CloseIdleConnections()
 	}
 	return report, nil
+}
+
+// Lap reports what was measured since the last lap, or since measuring began, and
+// begins the next one. It may be called while Run runs, whose own report is of the
+// last lap then. What became of updates is counted from the start.
+func (s *Simulation) Lap() Report {
+	r := s.report()
+	s.lap(time.Now())
+	return r
+}
+
+func (s *Simulation) lap(at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.since = at
+	s.counted.reset()
+}
+
+func (s *Simulation) report() Report {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.counted.report(time.Since(s.since))
+	r.Devices, r.Connections = len(s.devices), s.config.Connections
+	if s.config.Flood {
+		r.Late = Latency{} // there was no due time
+	}
+	return r
 }
 
 // invite gives every device its first turn, in an order that has nothing to do
@@ -241,10 +269,8 @@ func (s *Simulation) settle(d *device, settled bool) {
 	}
 }
 
-// watch reports progress and decides when to end. It returns when measuring
-// began.
-func (s *Simulation) watch(ctx context.Context, start time.Time, end context.CancelCauseFunc) (measured time.Time) {
-	measured = start
+// watch reports progress and decides when to end.
+func (s *Simulation) watch(ctx context.Context, start time.Time, end context.CancelCauseFunc) {
 	after := func(d time.Duration) <-chan time.Time {
 		if d == 0 {
 			return nil
@@ -262,26 +288,26 @@ func (s *Simulation) watch(ctx context.Context, start time.Time, end context.Can
 	for {
 		select {
 		case <-ctx.Done():
-			return measured
+			return
 		case <-over:
 			end(endedError("duration"))
-			return measured
+			return
 		case <-idle:
 			end(endedError("idle"))
-			return measured
-		case measured = <-warm:
-			s.counted.reset()
+			return
+		case at := <-warm:
+			s.lap(at)
 			last = 0
 		case now := <-second.C:
 			if s.config.Progress == nil {
 				continue
 			}
-			r := s.counted.report(now.Sub(measured))
+			r := s.report()
 			p := Progress{
 				Passed: now.Sub(start), Polls: r.Answered(Poll), P99: s.counted.took[Poll].Quantile(0.99),
 				Unsettled: s.unsettled.Load(), Updates: r.Updates, Errors: r.Failures(),
 			}
-			p.PerSecond = float64(p.Polls - last)
+			p.PerSecond = float64(max(p.Polls-last, 0))
 			last = p.Polls
 			s.config.Progress(p)
 		}

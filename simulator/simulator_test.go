@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -297,6 +298,58 @@ func TestSleepOfTheServer(t *testing.T) {
 	}
 	if got := r.Answered(simulator.Poll); got != 30 {
 		t.Errorf("10 devices polled %d times in 2.5 s, want 30", got)
+	}
+}
+
+func TestPollsOnly(t *testing.T) {
+	t.Parallel()
+	for _, interval := range []time.Duration{0, 20 * time.Millisecond} { // what the server says; their own
+		server := newDDI(t)
+		s, err := simulator.New(simulator.Config{URL: server.URL, Fleet: fleet(t, 10), Interval: interval, Ramp: time.Millisecond, Attributes: true, PollsOnly: true, UntilIdle: true, Duration: 30 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Ended != "idle" || len(r.Requests) != 1 || r.Answered(simulator.Poll) < 10 || server.said()["poll"] != 10 || r.Failures() > 0 {
+			t.Errorf("devices that only poll: %+v, and said %v", r, server.said())
+		}
+	}
+}
+
+func TestLaps(t *testing.T) {
+	t.Parallel()
+	server := newDDI(t)
+	all := make(chan struct{})
+	var once sync.Once
+	s, err := simulator.New(simulator.Config{URL: server.URL, Fleet: fleet(t, 10), Interval: time.Hour, Ramp: time.Millisecond, Silent: 1, Progress: func(p simulator.Progress) {
+		if p.Polls == 10 { // each device polls once
+			once.Do(func() { close(all) })
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	last := make(chan simulator.Report)
+	go func() {
+		r, err := s.Run(ctx)
+		if err != nil {
+			t.Error(err)
+		}
+		last <- r
+	}()
+	<-all
+	first := s.Lap()
+	end()
+	r := <-last
+	if n := first.Answered(simulator.Poll); n != 10 {
+		t.Errorf("%d polls before the lap", n)
+	}
+	if n := r.Answered(simulator.Poll); n != 0 || r.Updates.Silent != 10 {
+		t.Errorf("%d polls after the lap, %+v", n, r.Updates)
 	}
 }
 

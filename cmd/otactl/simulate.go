@@ -37,6 +37,7 @@ type simulateCmd struct {
 
 	Download   bool          `help:"Download artifacts and check their hashes."`
 	Attributes bool          `default:"true" negatable:"" help:"Send attributes when the server asks for them (default)."`
+	PollsOnly  bool          `help:"Only poll, whatever the server offers to do."`
 	Reports    int           `default:"1" help:"Intermediate reports for each update (default ${default})."`
 	Install    time.Duration `placeholder:"DURATION" help:"How long an installation takes (default: no time)."`
 	Seed       uint64        `default:"1" help:"Another number chooses other devices to fail (default ${default})."`
@@ -130,7 +131,7 @@ func (c *simulateCmd) config(t *terminal, server *serverFlags) (simulator.Config
 		URL: server.URL, Tenant: c.Tenant, Mode: c.Auth, Secret: c.Secret,
 		Interval: c.Poll, Jitter: float64(c.Jitter), Ramp: c.Ramp, Flood: c.Flood,
 		Failures: float64(c.Failure), Silent: float64(c.Silent),
-		Download: c.Download, Attributes: c.Attributes, Reports: c.Reports, Install: c.Install, Seed: c.Seed,
+		Download: c.Download, Attributes: c.Attributes, PollsOnly: c.PollsOnly, Reports: c.Reports, Install: c.Install, Seed: c.Seed,
 		Connections: c.Connections, Timeout: c.Timeout, Fast: c.Fast,
 		Duration: c.Duration, UntilIdle: c.UntilIdle, Warmup: c.Warmup,
 	}

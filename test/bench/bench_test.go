@@ -30,7 +30,7 @@ func TestBench(t *testing.T) {
 	if err := os.WriteFile(page, []byte("above\n"+begin+"old\n"+end+"below\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "bench"), "-bin", bin, "-keep", dir, "-fleets", "50,100", "-rounds", "1", "-time", "1200ms", "-warmup", "200ms", "-connections", "4", "-rate", "200", "-feedback", "10", "-reports", "2", "-finish=false", "-write", page)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "bench"), "-bin", bin, "-keep", dir, "-fleets", "50,100", "-rounds", "1", "-time", "1200ms", "-warmup", "200ms", "-connections", "4", "-rate", "200", "-rollout-rate", "200", "-feedback", "10", "-reports", "2", "-finish=false", "-write", page)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -52,7 +52,7 @@ func TestBench(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(map[string]int{"ceiling": 2, "sqlite": 6, "postgres": 6}, rows); diff != "" {
+	if diff := cmp.Diff(map[string]int{"ceiling": 2, "sqlite": 7, "postgres": 7}, rows); diff != "" {
 		t.Errorf("rows (-want +got):\n%s\n%s", diff, stdout.String())
 	}
 }

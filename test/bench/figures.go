@@ -115,23 +115,34 @@ func (f *figures) rollouts(b *strings.Builder) {
 	if !f.plan.rollouts {
 		return
 	}
-	fmt.Fprintf(b, "\nA rollout over the whole fleet in %d groups, while devices poll: seconds until it is READY, until all its actions are made and the first group runs, until a second group runs, until all devices have reported.\n\n", rolloutGroups)
-	b.WriteString("| database | targets | p99 of polls meanwhile | ready s | targets/s | running s | second group s | targets/s | finished s | reports/s | memory MiB |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
-	for _, g := range f.groups {
-		for _, c := range g.contenders {
-			r := c.campaign
-			if r == nil {
-				continue
+	fmt.Fprintf(b, "\nA rollout over the whole fleet in %d groups, while devices poll %s times a second: seconds until it is READY, until all its actions are made and the first group runs, until a second group runs; and until all devices have reported.\n\n", rolloutGroups, grouped(int(f.plan.rolloutRate)))
+	b.WriteString("| database | targets | p99 of polls, worst | ready s | targets/s | running s | second group s | targets/s | server CPU s | database CPU s | memory MiB | finished s | reports/s |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	campaigns := func(row func(string, *campaign)) {
+		for _, g := range f.groups {
+			for _, c := range g.contenders {
+				if c.campaign != nil {
+					row(g.database, c.campaign)
+				}
 			}
-			ready := (r.created + r.filled).Seconds()
-			finished, reports := "", ""
-			if r.finished > 0 {
-				finished, reports = fmt.Sprintf("%.0f", r.finished.Seconds()), grouped(int(float64(r.targets)/r.finished.Seconds()))
-			}
-			fmt.Fprintf(b, "| %s | %s | %.2f × | %.1f | %s | %.1f | %.2f | %s | %s | %s | %.0f |\n", g.database, grouped(r.targets), r.busy/r.idle, ready, grouped(int(float64(r.targets)/ready)),
-				r.started.Seconds(), r.launched.Seconds(), grouped(int(float64(r.targets/rolloutGroups)/r.launched.Seconds())), finished, reports, r.memory)
 		}
 	}
+	campaigns(func(database string, r *campaign) {
+		ready := (r.created + r.filled).Seconds()
+		finished, reports := "", ""
+		if r.finished > 0 {
+			finished, reports = fmt.Sprintf("%.0f", r.finished.Seconds()), grouped(int(float64(r.reports)/r.finished.Seconds()))
+		}
+		fmt.Fprintf(b, "| %s | %s | %.1f × | %.1f | %s | %.1f | %.2f | %s | %.1f | %.1f | %.0f | %s | %s |\n", database, grouped(r.targets), r.worst(), ready, grouped(int(float64(r.targets)/ready)),
+			r.started.Seconds(), r.launched.Seconds(), grouped(int(float64(r.targets/rolloutGroups)/r.launched.Seconds())), r.cpu.Seconds(), r.database.Seconds(), r.memory, finished, reports)
+	})
+	b.WriteString("\nPolls meanwhile, p99 in ms (and how many a second):\n\n| database | targets | before | until READY | until RUNNING | second group |\n|---|--:|--:|--:|--:|--:|\n")
+	campaigns(func(database string, r *campaign) {
+		fmt.Fprintf(b, "| %s | %s |", database, grouped(r.targets))
+		for _, q := range r.polls {
+			fmt.Fprintf(b, " %.2f (%s) |", q.P99, grouped(int(q.PerSecond)))
+		}
+		b.WriteString("\n")
+	})
 }
 
 func percent(share float64) string { return fmt.Sprintf("%.0f %%", 100*share) }

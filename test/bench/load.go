@@ -63,17 +63,18 @@ type watched struct {
 	database int // PostgreSQL's process, or 0
 }
 
+// spent is how long the server, and PostgreSQL, have computed so far.
+func (w *watched) spent() (server, database time.Duration, err error) {
+	if server, err = cpu(w.cmd.Process.Pid, false); err == nil && w.database != 0 {
+		database, err = cpu(w.database, true)
+	}
+	return server, database, err
+}
+
 // during measures what a server spends while play runs. The load's warm-up is
 // part of it: what is spent is shared among all requests that count tells.
 func (w *watched) during(play func() (*simulator.Report, error), kind simulator.Kind, count func(*simulator.Report) float64) (sample, error) {
-	pid := w.cmd.Process.Pid
-	spend := func() (server, database time.Duration, err error) {
-		if server, err = cpu(pid, false); err == nil && w.database != 0 {
-			database, err = cpu(w.database, true)
-		}
-		return server, database, err
-	}
-	server, database, err := spend()
+	server, database, err := w.spent()
 	if err != nil {
 		return sample{}, err
 	}
@@ -81,7 +82,7 @@ func (w *watched) during(play func() (*simulator.Report, error), kind simulator.
 	if err != nil {
 		return sample{}, err
 	}
-	serverAfter, databaseAfter, err := spend()
+	serverAfter, databaseAfter, err := w.spent()
 	if err != nil {
 		return sample{}, err
 	}
@@ -92,7 +93,7 @@ func (w *watched) during(play func() (*simulator.Report, error), kind simulator.
 		s.cpu = float64((serverAfter - server).Microseconds()) / n
 		s.database = float64((databaseAfter - database).Microseconds()) / n
 	}
-	s.memory, s.files, err = memory(pid)
+	s.memory, s.files, err = memory(w.cmd.Process.Pid)
 	return s, err
 }
 

@@ -17,20 +17,21 @@ import (
 
 // A plan says what to measure and for how long.
 type plan struct {
-	bin       string // where the programs are
-	dir       string // where everything is kept that a run makes
-	databases []string
-	fleets    []int
-	rounds    int
-	measure   time.Duration // each round of each contender
-	warmup    time.Duration // before it
-	rate      float64       // polls per second for the latency of a server that is not at its limit
-	clients   int           // connections
-	feedback  int           // devices that are updated; 0: feedback is not measured
-	reports   int           // that each of them sends before its last one
-	rollouts  bool          // measure a rollout over the largest fleet
-	toTheEnd  bool          // and let all its devices report
-	log       io.Writer
+	bin         string // where the programs are
+	dir         string // where everything is kept that a run makes
+	databases   []string
+	fleets      []int
+	rounds      int
+	measure     time.Duration // each round of each contender
+	warmup      time.Duration // before it
+	rate        float64       // polls per second for the latency of a server that is not at its limit
+	clients     int           // connections
+	feedback    int           // devices that are updated; 0: feedback is not measured
+	reports     int           // that each of them sends before its last one
+	rollouts    bool          // measure a rollout over the largest fleet
+	rolloutRate float64       // polls per second meanwhile
+	toTheEnd    bool          // and let all its devices report
+	log         io.Writer
 }
 
 func main() {
@@ -62,10 +63,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags.IntVar(&p.feedback, "feedback", 2000, "devices that are updated to measure reports; 0: none")
 	flags.IntVar(&p.reports, "reports", 20, "reports of a device before its last one")
 	flags.BoolVar(&p.rollouts, "rollout", true, "measure a rollout over the largest fleet")
+	flags.Float64Var(&p.rolloutRate, "rollout-rate", 3333, "polls per second meanwhile: those of a million devices at their usual interval of five minutes")
 	flags.BoolVar(&p.toTheEnd, "finish", true, "let all devices of the rollout report, which takes a million devices a quarter of an hour and more")
 	write := flags.String("write", "", "Markdown file to write the figures to, between its markers")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if p.rollouts && !(p.rolloutRate > 0) {
+		return fmt.Errorf("%v polls per second cannot be measured", p.rolloutRate)
 	}
 	p.databases = strings.Split(*databases, ",")
 	for text := range strings.SplitSeq(*fleets, ",") {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"os"
 	"strconv"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/otaria/otaria/client"
 	"github.com/otaria/otaria/simulator"
@@ -22,61 +24,113 @@ type campaign struct {
 	started  time.Duration // from the start to RUNNING: all actions made, the first group started
 	launched time.Duration // the second group, from the request to RUNNING
 	finished time.Duration // from then on, by reports of simulated devices; zero: not measured
+	reports  int64         // that were taken meanwhile
 
-	memory float64 // MiB of the server's own, at most
+	memory        float64       // MiB of the server's own, at most, until the second group ran
+	cpu, database time.Duration // that the server, and PostgreSQL, computed for from the creation until then
 
-	idle, busy float64 // p99 of polls before, and until the second group ran, in milliseconds
+	polls [phases]simulator.Requests
+}
+
+// A phase is what a rollout is doing while polls are measured.
+type phase int
+
+const (
+	idle      phase = iota // nothing: before it
+	filling                // from its creation to READY
+	starting               // from the start to RUNNING
+	launching              // its second group
+	phases
+)
+
+// worst returns the p99 of polls in the phase in which it was worst, as a multiple
+// of what it was before.
+func (c *campaign) worst() float64 {
+	var most float64
+	for _, q := range c.polls[idle+1:] {
+		most = max(most, q.P99)
+	}
+	return most / max(c.polls[idle].P99, 0.001)
 }
 
 // rolloutGroups is how many groups a measured rollout has.
 const rolloutGroups = 10
 
-// rollout measures a rollout over the whole fleet, with devices polling meanwhile.
+// rollout measures a rollout over the whole fleet, whose devices meanwhile poll and
+// do nothing else.
 func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err error) {
 	out = campaign{targets: c.size}
-	rate := min(p.rate, 5000)
-	polls := func(ctx context.Context, d time.Duration) (float64, error) {
-		r, err := p.simulate(ctx, c.url, c.fleet, "--rate", strconv.FormatFloat(rate, 'f', -1, 64), "--no-attributes", "--duration", d.String())
-		if err != nil {
-			return 0, err
-		}
-		return requests(r, simulator.Poll).P99, nil
-	}
-	if out.idle, err = polls(ctx, p.measure); err != nil {
-		return out, fmt.Errorf("polls before: %w", err)
-	}
-	stop, watching := context.WithCancel(ctx)
-	var side sync.WaitGroup
-	defer side.Wait()
-	defer watching()
-	side.Go(func() { out.memory = peak(stop, c.cmd.Process.Pid) })
-	var busy []float64
-	var busyErr error
-	side.Go(func() {
-		for stop.Err() == nil {
-			p99, err := polls(ctx, p.measure)
-			if err != nil {
-				busyErr = err
-				return
-			}
-			busy = append(busy, p99)
-		}
-	})
-	if err := p.roll(ctx, c, &out); err != nil {
+	devices, err := p.devices(c)
+	if err != nil {
 		return out, err
 	}
-	watching()
-	side.Wait()
-	if busyErr != nil {
-		return out, fmt.Errorf("polls meanwhile: %w", busyErr)
+	pid := c.cmd.Process.Pid
+	stop, end := context.WithCancel(ctx)
+	var side errgroup.Group
+	side.Go(func() error { out.memory = peak(stop, pid); return nil })
+	side.Go(func() error { _, err := devices.Run(stop); return err })
+	defer func() {
+		end()
+		err = errors.Join(err, side.Wait())
+		if err == nil {
+			err = p.finish(ctx, c, &out)
+		}
+	}()
+	lap := func(of phase) error {
+		r := devices.Lap()
+		out.polls[of] = requests(&r, simulator.Poll)
+		if r.Failures() > 0 {
+			return fmt.Errorf("polls went wrong: %v", r.Errors)
+		}
+		return nil
 	}
-	slices.Sort(busy)
-	out.busy = busy[len(busy)/2]
-	return out, p.finish(ctx, c, &out)
+	select {
+	case <-ctx.Done():
+		return out, ctx.Err()
+	case <-time.After(p.warmup):
+	}
+	devices.Lap()
+	select {
+	case <-ctx.Done():
+		return out, ctx.Err()
+	case <-time.After(p.measure):
+	}
+	if err := lap(idle); err != nil {
+		return out, err
+	}
+	server, database, err := c.spent()
+	if err != nil {
+		return out, err
+	}
+	if err := p.roll(ctx, c, &out, lap); err != nil {
+		return out, err
+	}
+	out.cpu, out.database, err = c.spent()
+	out.cpu, out.database = out.cpu-server, out.database-database
+	return out, err
+}
+
+// devices are those of a fleet, which only poll, all together as often as planned.
+// They are simulated in this process, so that phases follow each other without a
+// break.
+func (p *plan) devices(c *contender) (*simulator.Simulation, error) {
+	file, err := os.Open(c.fleet)
+	if err != nil {
+		return nil, fmt.Errorf("devices: %w", err)
+	}
+	defer func() { _ = file.Close() }() // only read
+	fleet, err := simulator.ReadFleet(file, 0)
+	if err != nil {
+		return nil, fmt.Errorf("devices: %w", err)
+	}
+	every := time.Duration(float64(fleet.Len()) / p.rolloutRate * float64(time.Second))
+	return simulator.New(simulator.Config{
+		URL: c.url, Fleet: fleet, Mode: simulator.TargetToken, Interval: every, Ramp: every, PollsOnly: true, Fast: true, Connections: p.clients,
+	})
 }
 
 // roll creates and starts the rollout, and two of its groups.
-func (p *plan) roll(ctx context.Context, c *contender, out *campaign) error {
+func (p *plan) roll(ctx context.Context, c *contender, out *campaign, polled func(phase) error) error {
 	api := c.api()
 	number := strconv.FormatInt(time.Now().UnixNano(), 36)
 	module, err := api.CreateModule(ctx, client.Module{Type: "os", Name: "rolled", Version: number})
@@ -106,6 +160,10 @@ func (p *plan) roll(ctx context.Context, c *contender, out *campaign) error {
 		return err
 	}
 	lap(&out.filled)
+	if err := polled(filling); err != nil {
+		return err
+	}
+	at = time.Now()
 	if err := api.Do(ctx, "POST", path+"/start", nil, nil); err != nil {
 		return fmt.Errorf("start the rollout: %w", err)
 	}
@@ -113,6 +171,9 @@ func (p *plan) roll(ctx context.Context, c *contender, out *campaign) error {
 		return err
 	}
 	lap(&out.started)
+	if err := polled(starting); err != nil {
+		return err
+	}
 	var groups client.Page[rolled]
 	if err := api.Do(ctx, "GET", path+"/deploygroups?limit=500", nil, &groups); err != nil {
 		return fmt.Errorf("list the groups: %w", err)
@@ -125,7 +186,7 @@ func (p *plan) roll(ctx context.Context, c *contender, out *campaign) error {
 		return err
 	}
 	lap(&out.launched)
-	return nil
+	return polled(launching)
 }
 
 // finish lets devices report until the rollout is over.
@@ -136,9 +197,11 @@ func (p *plan) finish(ctx context.Context, c *contender, out *campaign) error {
 	at := time.Now()
 	path := fmt.Sprintf("/rest/v1/rollouts/%d", out.rollout)
 	for {
-		if _, err := p.simulate(ctx, c.url, c.fleet, "--flood", "--no-attributes", "--until-idle"); err != nil {
+		said, err := p.simulate(ctx, c.url, c.fleet, "--flood", "--no-attributes", "--until-idle")
+		if err != nil {
 			return fmt.Errorf("reports: %w", err)
 		}
+		out.reports += said.Answered(simulator.Feedback)
 		var r rolled
 		if err := c.api().Do(ctx, "GET", path, nil, &r); err != nil {
 			return fmt.Errorf("look at the rollout: %w", err)
@@ -161,6 +224,10 @@ type rolled struct {
 	Status string `json:"status"`
 }
 
+// lookEvery is how often a program that waits looks: each look costs the server
+// something, too.
+const lookEvery = 200 * time.Millisecond
+
 // await looks at a rollout or a group until it has the status.
 func await(ctx context.Context, api *client.Client, path, status string) error {
 	for {
@@ -174,7 +241,7 @@ func await(ctx context.Context, api *client.Client, path, status string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s, it is %s: %w", status, r.Status, ctx.Err())
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(lookEvery):
 		}
 	}
 }
