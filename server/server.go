@@ -195,9 +195,9 @@ func Run(ctx context.Context, c Config) (err error) {
 	if created {
 		debug.FreeOSMemory() // hashing took far more than the server needs at rest
 	}
-	var since int64
+	var since store.Followed
 	if db.Shared() {
-		if since, err = db.Follow(ctx, 0); err != nil {
+		if since, err = db.Follow(ctx, since); err != nil {
 			return fmt.Errorf("read events: %w", err)
 		}
 		polls.Trust(now().Add(trustFor))
@@ -289,7 +289,7 @@ func HTTP(h http.Handler, log *slog.Logger) *http.Server {
 }
 
 // follow reads what other processes changed.
-func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, since int64, log *slog.Logger) error {
+func follow(ctx context.Context, db *store.DB, polls *deployment.PollIndex, since store.Followed, log *slog.Logger) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {

@@ -123,7 +123,7 @@ func TestFollowTellsWhatOtherProcessesDid(t *testing.T) {
 	d := testdb.Postgres(t)
 	here, there := open(t, d), open(t, d)
 	var heard []event.Kind
-	since, err := here.Follow(t.Context(), 0)
+	since, err := here.Follow(t.Context(), store.Followed{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/tenant"
@@ -103,48 +104,111 @@ func (db *DB) publish(events []event.Event) {
 // file belongs to one process (the server locks its data directory).
 func (db *DB) Shared() bool { return db.write == nil }
 
+// Followed is how far a process has read what others recorded: which
+// transactions had ended when it looked last. The zero value is before the first
+// look.
+type Followed struct {
+	known bool
+	end   int64   // transactions from this number on had not begun
+	open  []int64 // those below it that had not ended
+}
+
+// oldest is the first transaction that had not ended.
+func (f Followed) oldest() int64 { return slices.Min(append([]int64{f.end}, f.open...)) }
+
 // Follow reads what other processes recorded and calls the listeners with it.
-// Since is what the last call returned; the first call passes 0 and reads
-// nothing older than itself.
+// Since is what the last call returned; the first call passes the zero value and
+// reads nothing older than itself.
 //
 // PostgreSQL hands out ids before it commits, so a smaller id may appear after
-// a larger one. Each event therefore carries its transaction's number, and the
-// next call starts at the oldest transaction that was still open at this one:
+// a larger one. Each event therefore carries its transaction's number, and a
+// call reads the events of the transactions that had not ended at the last one:
 // an event may be read twice, and none is missed. Numbers only grow, unless the
 // database became another one (a standby took over, a backup was restored);
 // then nobody knows what changed, and the listeners are told that everything may
 // have. The same goes for events that were forgotten before they were read here.
-func (db *DB) Follow(ctx context.Context, since int64) (next int64, err error) {
+func (db *DB) Follow(ctx context.Context, since Followed) (next Followed, err error) {
 	if !db.Shared() {
-		return 0, nil
+		return since, nil
 	}
 	node := db.node.Load()
-	var events []event.Event
-	var forgot int64
 	err = db.view(ctx, func(q querier) error {
-		if err := q.row(ctx, "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)").Scan(&next); err != nil {
+		if next, err = look(ctx, q); err != nil || !since.known {
 			return err
 		}
-		if since == 0 {
-			return nil
+		if err := db.followOpen(ctx, q, since.open, node); err != nil {
+			return err
 		}
-		events, err = all(ctx, q, scanEvent, "SELECT id, tenant_id, kind, subject, target_id, data, at FROM event WHERE tx >= $1 AND node <> $2 ORDER BY tx, id", since, node)
+		if err := db.followNew(ctx, q, since.end, node); err != nil {
+			return err
+		}
+		var forgot int64
+		if err := q.row(ctx, "SELECT f.tx FROM event_floor f").Scan(&forgot); err != nil {
+			return err
+		}
+		if next.end < since.end || forgot >= since.oldest() {
+			db.publish(everything())
+		}
+		return nil
+	})
+	if err != nil || since.known && db.node.Load() != node { // what was just left out may be unknown here
+		return since, err
+	}
+	return next, nil
+}
+
+// look reads which transactions have ended.
+func look(ctx context.Context, q querier) (Followed, error) {
+	f := Followed{known: true}
+	var open string
+	err := q.row(ctx, `SELECT CAST(CAST(pg_snapshot_xmax(s.now) AS text) AS bigint),
+			COALESCE((SELECT CAST(json_agg(CAST(CAST(x.id AS text) AS bigint)) AS text) FROM pg_snapshot_xip(s.now) AS x (id)), '[]')
+		FROM (SELECT pg_current_snapshot() AS now) AS s`).Scan(&f.end, &open)
+	if err != nil {
+		return f, err
+	}
+	return f, json.Unmarshal([]byte(open), &f.open)
+}
+
+// followOpen publishes what some transactions recorded, by index, whatever the
+// planner believes of how much that may be.
+func (db *DB) followOpen(ctx context.Context, q querier, open []int64, node int64) error {
+	if len(open) == 0 {
+		return nil
+	}
+	events, err := all(ctx, q, scanEvent, "SELECT x.id, x.tenant_id, x.kind, x.subject, x.target_id, x.data, x.at FROM "+db.ids("$1", "i")+
+		" CROSS JOIN LATERAL (SELECT e.id, e.tenant_id, e.node, e.kind, e.subject, e.target_id, e.data, e.at FROM event e WHERE e.tx = i.id ORDER BY e.id OFFSET 0) AS x WHERE x.node <> $2", idList(open), node)
+	db.publish(events)
+	return err
+}
+
+// followAtOnce is how many events are read at once. The bound is also what makes
+// PostgreSQL go along the index: it believes that nearly all of the table is new,
+// and of one process, and would read it from end to end at each look.
+const followAtOnce = 5000
+
+// followNew publishes what the transactions from a number on recorded.
+func (db *DB) followNew(ctx context.Context, q querier, from, node int64) error {
+	text := fmt.Sprintf(`WITH page AS MATERIALIZED (SELECT e.tx, e.id, e.tenant_id, e.node, e.kind, e.subject, e.target_id, e.data, e.at FROM event e WHERE (e.tx, e.id) > ($1, $2) ORDER BY e.tx, e.id LIMIT %d)
+		SELECT l.tx, l.id, l.n, COALESCE(p.id, 0), COALESCE(p.tenant_id, 0), COALESCE(p.kind, ''), COALESCE(p.subject, 0), COALESCE(p.target_id, 0), COALESCE(p.data, ''), COALESCE(p.at, 0)
+		FROM (SELECT g.tx, g.id, (SELECT count(*) FROM page) AS n FROM page g ORDER BY g.tx DESC, g.id DESC LIMIT 1) AS l
+		LEFT JOIN page p ON p.node <> $3 ORDER BY p.tx, p.id`, followAtOnce)
+	last := event.Position{Tx: from}
+	for n := followAtOnce; n == followAtOnce; {
+		n = 0
+		events, err := all(ctx, q, func(s scanner) (e event.Event, err error) {
+			err = s.Scan(&last.Tx, &last.ID, &n, &e.ID, &e.Tenant, &e.Kind, &e.Subject, &e.Reach, &e.Data, &e.At)
+			return e, err
+		}, text, last.Tx, last.ID, node)
 		if err != nil {
 			return err
 		}
-		return q.row(ctx, "SELECT f.tx FROM event_floor f").Scan(&forgot)
-	})
-	if err != nil {
-		return since, err
+		if len(events) == 1 && events[0].ID == 0 { // all are this process's own
+			continue
+		}
+		db.publish(events)
 	}
-	switch {
-	case next < since, since != 0 && forgot >= since:
-		events = append(events, everything()...)
-	case since != 0 && db.node.Load() != node: // what was just left out may be unknown here
-		next = since
-	}
-	db.publish(events)
-	return next, nil
+	return nil
 }
 
 // everything are events after which a listener keeps nothing that it knew.

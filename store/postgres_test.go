@@ -166,7 +166,7 @@ func TestACommitWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	db, l := openThrough(t, testdb.Postgres(t))
 	r := newTenant(t, db)
-	since, err := db.Follow(t.Context(), 0)
+	since, err := db.Follow(t.Context(), Followed{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,9 +303,9 @@ func TestFollowAnotherDatabase(t *testing.T) {
 	db := open(t, testdb.Postgres(t))
 	var e ear
 	db.Listen(e.listen)
-	next, err := db.Follow(t.Context(), math.MaxInt64)
-	if err != nil || next == math.MaxInt64 {
-		t.Fatalf("got %d, %v", next, err)
+	next, err := db.Follow(t.Context(), Followed{known: true, end: math.MaxInt64})
+	if err != nil || next.end == math.MaxInt64 {
+		t.Fatalf("got %+v, %v", next, err)
 	}
 	if diff := cmp.Diff([]event.Kind{event.SettingsChanged, event.AccountChanged}, e.take()); diff != "" {
 		t.Error(diff)
@@ -329,4 +329,53 @@ func TestPostgres_transactions_of_a_silent_process_end(t *testing.T) {
 	if after := time.Duration(ends) * time.Millisecond; after <= patience || after > 2*patience {
 		t.Errorf("PostgreSQL ends a silent transaction after %v, want soon after %v", after, patience)
 	}
+}
+
+// What a transaction recorded that began before others and ends after them is
+// heard once it ends, and what others recorded meanwhile is not heard again;
+// however much it is.
+func TestFollowALongTransaction(t *testing.T) {
+	t.Parallel()
+	d := testdb.Postgres(t)
+	here, there := open(t, d), open(t, d)
+	var e ear
+	here.Listen(e.listen)
+	long, err := there.read.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := func(q interface {
+		ExecContext(context.Context, string, ...any) (sql.Result, error)
+	}, kind event.Kind, n int) {
+		t.Helper()
+		if _, err := q.ExecContext(t.Context(), "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) SELECT 1, $1, $2, 1, -1, '{}', 1 FROM generate_series(1, $3)", there.node.Load(), string(kind), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look := func(since Followed, want map[event.Kind]int) Followed {
+		t.Helper()
+		next, err := here.Follow(t.Context(), since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard := map[event.Kind]int{}
+		for _, k := range e.take() {
+			heard[k]++
+		}
+		if diff := cmp.Diff(want, heard); diff != "" {
+			t.Error(diff)
+		}
+		return next
+	}
+	record(long, event.TargetCreated, 1)
+	since := look(Followed{}, map[event.Kind]int{})
+	record(there.read, event.TargetChanged, 2*followAtOnce+1)
+	since = look(since, map[event.Kind]int{event.TargetChanged: 2*followAtOnce + 1})
+	since = look(since, map[event.Kind]int{})
+	record(long, event.TargetCreated, followAtOnce)
+	if err := long.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	since = look(since, map[event.Kind]int{event.TargetCreated: followAtOnce + 1})
+	look(since, map[event.Kind]int{})
 }
