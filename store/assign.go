@@ -259,21 +259,36 @@ const activeStatuses = "2, 3, 6, 7, 9, 11"
 
 // lockActive locks some of the targets with active actions that are not being
 // canceled, or with any active ones: of the actions a of the tables and condition,
-// whose parameter is the id; an order by the index makes PostgreSQL use it. Statuses are asked for one after the other, so that an
-// index leads to the next ones past a million that were called off before. With
-// none left it returns none.
+// whose parameter is the id; an order by the index makes PostgreSQL use it.
+// Statuses are asked for one after the other, so that an index leads to the next
+// ones past a million that were called off before. With none left it returns none.
 func (tx *Tx) lockActive(ctx context.Context, of, order string, id int64, canceling bool, limit int64) ([]int64, error) {
 	statuses := strings.Split(activeStatuses, ", ")
 	if canceling {
 		statuses = append(statuses, strconv.Itoa(int(deployment.Canceling)))
 	}
 	for _, status := range statuses {
-		ids, err := all(ctx, tx, scalar[int64], "SELECT h.target_id FROM target_state h WHERE h.target_id IN (SELECT a.target_id FROM "+of+" AND a.status = "+status+" AND a.active"+order+" LIMIT $2) ORDER BY h.target_id"+tx.db.lock("h"), id, limit)
-		if err != nil || len(ids) > 0 {
-			return ids, err
+		for {
+			ids, err := all(ctx, tx, scalar[int64], "SELECT a.target_id FROM "+of+" AND a.status = "+status+" AND a.active"+order+" LIMIT $2", id, limit)
+			if err != nil {
+				return nil, err
+			}
+			if len(ids) == 0 {
+				break
+			}
+			if there, err := lockStates(ctx, tx, ids); err != nil || len(there) > 0 {
+				return there, err
+			}
 		}
 	}
 	return nil, nil
+}
+
+// lockStates locks targets in the order of their ids, and returns those that are
+// there. Finding them first and locking them afterwards are two statements, since
+// PostgreSQL would sooner read all states than believe how few are found.
+func lockStates[ID ~int64](ctx context.Context, tx *Tx, ids []ID) ([]ID, error) {
+	return all(ctx, tx, scalar[ID], "SELECT h.target_id FROM target_state h WHERE h.target_id IN "+tx.chosen()+" ORDER BY h.target_id"+tx.db.lock("h"), idList(ids))
 }
 
 // callOff asks devices to give up the actions a of the targets that are the first

@@ -280,7 +280,7 @@ func (tx *Tx) assignAuto(ctx context.Context, t tenant.ID, x *rollout.AutoAssign
 		o.More = false
 		return nil
 	}
-	if _, err := all(ctx, tx, scalar[int64], "SELECT h.target_id FROM target_state h WHERE h.target_id IN "+tx.chosen()+" ORDER BY h.target_id"+tx.db.lock("h"), idList(c.Among)); err != nil {
+	if _, err := lockStates(ctx, tx, c.Among); err != nil {
 		return err
 	}
 	// Again, now that they are locked: much may have happened to them.

@@ -53,7 +53,11 @@ func (d Deployment) CleanActions(ctx context.Context, t tenant.ID, c deployment.
 		if err := tx.proveLease(ctx, c.Held); err != nil {
 			return err
 		}
-		if _, err := all(ctx, tx, scalar[int64], "SELECT h.target_id FROM target_state h WHERE h.target_id IN (SELECT e.target_id FROM action e WHERE e.id IN "+tx.chosen()+") ORDER BY h.target_id"+tx.db.lock("h"), idList(ids)); err != nil {
+		of, err := all(ctx, tx, scalar[int64], "SELECT e.target_id FROM action e WHERE e.id IN "+tx.chosen(), idList(ids))
+		if err != nil {
+			return err
+		}
+		if _, err := lockStates(ctx, tx, of); err != nil {
 			return err
 		}
 		removed, err = tx.deleteActions(ctx, t, "SELECT e.id FROM action e WHERE e.tenant_id = $1 AND e.status IN ("+statusList(c.Statuses)+") AND "+old+" AND e.id IN (SELECT i.id FROM "+tx.db.ids("$3", "i")+")", []any{t, before, idList(ids)}, c.Now)

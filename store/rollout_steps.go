@@ -219,7 +219,7 @@ func (tx *Tx) growGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step
 	if len(ids) == 0 {
 		return o, nil
 	}
-	there, err := all(ctx, tx, scalar[int64], "SELECT h.target_id FROM target_state h WHERE h.target_id IN "+tx.chosen()+" ORDER BY h.target_id"+tx.db.lock("h"), idList(ids))
+	there, err := lockStates(ctx, tx, ids)
 	if err != nil || len(there) == 0 {
 		return o, err
 	}
@@ -289,12 +289,14 @@ type waiting struct {
 // launchGroup starts some of a group's scheduled actions (update-domain 2.1).
 func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance) (o rollout.Outcome, err error) {
 	r, group := &run.Rollout, int64(step.Group.ID)
-	ids, err := all(ctx, tx, scalar[int64], fmt.Sprintf(`SELECT h.target_id FROM target_state h WHERE h.target_id IN
-		(SELECT a.target_id FROM action a WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.rollout_group_id, a.status, a.id LIMIT $2) ORDER BY h.target_id`, deployment.Scheduled)+tx.db.lock("h"), group, step.Limit)
+	ids, err := all(ctx, tx, scalar[int64], fmt.Sprintf("SELECT a.target_id FROM action a WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.rollout_group_id, a.status, a.id LIMIT $2", deployment.Scheduled), group, step.Limit)
 	if err != nil || len(ids) == 0 {
 		return o, err
 	}
 	o.More = int64(len(ids)) == step.Limit
+	if _, err := lockStates(ctx, tx, ids); err != nil {
+		return o, err
+	}
 	// Again, now that the targets are locked: an assignment may have come in between.
 	list, err := all(ctx, tx, scanWaiting, launchable(tx.db.dialect), idList(ids), group, int64(r.Set))
 	if err != nil {

@@ -217,12 +217,15 @@ CREATE INDEX target_group_folded ON target (tenant_id, lower(group_name)) WHERE 
 -- What deployments change of a target, apart from the rest: PostgreSQL writes a
 -- row anew, and all that its indexes know of it, when an indexed column changes,
 -- and a rollout changes a million of them. Each target has a row, which is also
--- what everybody locks who changes anything of the target.
+-- what everybody locks who changes anything of the target. Its sets are not
+-- foreign keys, which would cost as much as the change itself: whoever deletes a
+-- set locks it and looks for targets that have it, and whoever assigns one has it
+-- locked, or has an action or a rollout that keeps it.
 CREATE TABLE target_state (
 	target_id          BIGINT  PRIMARY KEY REFERENCES target (id) ON DELETE CASCADE,
 	status             BIGINT  NOT NULL, -- fleet.Status
-	assigned_set       BIGINT  REFERENCES distribution_set (id),
-	installed_set      BIGINT  REFERENCES distribution_set (id),
+	assigned_set       BIGINT,
+	installed_set      BIGINT,
 	installed_at       BIGINT,
 	request_attributes BOOLEAN NOT NULL DEFAULT TRUE,
 	modified_by        TEXT COLLATE "C" NOT NULL,
