@@ -48,6 +48,7 @@ type DB struct {
 	write *sql.DB // SQLite: one connection; PostgreSQL: nil
 	group *writer // SQLite: joins transactions into one commit; PostgreSQL: nil
 	stmts statements
+	cases caseQueue
 
 	// node names this process in the event table, so that it does not read its
 	// own events. It changes when this process cannot know its own; see unsure.
@@ -72,6 +73,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		o.Now = time.Now //nolint:forbidigo // the default of an option
 	}
 	db := &DB{patience: patience, now: o.Now}
+	db.cases = caseQueue{db: db, busy: map[caseKey]struct{}{}}
 	db.rename()
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		db.dialect = postgresDialect()

@@ -3,15 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/otaria/otaria/deployment"
-	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
-	"github.com/otaria/otaria/software"
 	"github.com/otaria/otaria/tenant"
 )
 
@@ -106,61 +102,6 @@ func actionDest(a *deployment.Action) (dest []any, finish func()) {
 	}
 }
 
-// UpdateCase implements deployment.CaseStore.
-func (d Deployment) UpdateCase(ctx context.Context, t tenant.ID, target fleet.ControllerID, id deployment.ActionID, change func(*deployment.Case) error) (*deployment.Case, error) {
-	var c *deployment.Case
-	err := d.DB.update(ctx, func(tx *Tx) (err error) {
-		c, err = loadCase(ctx, tx, t, id)
-		if none(err) {
-			return missingCase(ctx, tx, t, target, id)
-		}
-		if err != nil {
-			return err
-		}
-		if c.Action.ControllerID != target {
-			if err := targetExists(ctx, tx, t, target); err != nil {
-				return err
-			}
-			return errForeign(target, id)
-		}
-		return changeCase(ctx, tx, t, c, change)
-	})
-	return c, err
-}
-
-// loadCase reads an action and what its target holds, for a change. The target
-// is locked first, as everywhere.
-func loadCase(ctx context.Context, tx *Tx, t tenant.ID, id deployment.ActionID) (*deployment.Case, error) {
-	c := &deployment.Case{}
-	dest, finish := actionDest(&c.Action)
-	var assigned, installed, installedAt sql.NullInt64
-	dest = append(dest, &c.NewestEntry, &c.Holding.Status, &assigned, &installed, &installedAt, &c.Holding.RequestAttributes)
-	err := tx.row(ctx, "SELECT "+actionRow+", e.newest_entry, h.status, h.assigned_set, h.installed_set, h.installed_at, h.request_attributes FROM action e JOIN target t ON t.id = e.target_id JOIN target_state h ON h.target_id = e.target_id WHERE e.tenant_id = $1 AND e.id = $2"+tx.db.lock("h", "e"),
-		t, int64(id)).Scan(dest...)
-	if err != nil {
-		return nil, err
-	}
-	finish()
-	c.Holding.Assigned, c.Holding.Installed = software.SetID(assigned.Int64), software.SetID(installed.Int64)
-	if installedAt.Valid {
-		c.Holding.InstalledAt = time.UnixMilli(installedAt.Int64)
-	}
-	if c.Action.Status == deployment.Canceling {
-		err := tx.row(ctx, "SELECT set_id FROM action WHERE target_id = $1 AND active AND id <> $2 ORDER BY id LIMIT 1", int64(c.Action.Target), int64(id)).Scan(&c.NextActive)
-		if err != nil && !none(err) {
-			return nil, err
-		}
-	}
-	return c, nil
-}
-
-func missingCase(ctx context.Context, tx *Tx, t tenant.ID, target fleet.ControllerID, id deployment.ActionID) error {
-	if err := targetExists(ctx, tx, t, target); err != nil {
-		return err
-	}
-	return fault.Missing("Action", int64(id))
-}
-
 func targetExists(ctx context.Context, q querier, t tenant.ID, target fleet.ControllerID) error {
 	var one int
 	err := q.row(ctx, "SELECT 1 FROM target WHERE tenant_id = $1 AND controller_id = $2", t, string(target)).Scan(&one)
@@ -168,57 +109,4 @@ func targetExists(ctx context.Context, q querier, t tenant.ID, target fleet.Cont
 		return fault.Missing("Target", string(target))
 	}
 	return err
-}
-
-// changeCase lets change decide and saves the outcome.
-func changeCase(ctx context.Context, tx *Tx, t tenant.ID, c *deployment.Case, change func(*deployment.Case) error) error {
-	before := *c
-	if err := change(c); err != nil {
-		return err
-	}
-	for i := range c.New {
-		e := &c.New[i]
-		messages, err := json.Marshal(e.Messages)
-		if err != nil {
-			return fmt.Errorf("messages of action %d: %w", c.Action.ID, err)
-		}
-		if e.ID, err = tx.insert(ctx, "INSERT INTO action_status (tenant_id, action_id, status, occurred_at, reported_at, code, messages) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-			t, int64(c.Action.ID), int(e.Status), e.OccurredAt.UnixMilli(), e.ReportedAt.UnixMilli(), e.Code, string(messages)); err != nil {
-			return err
-		}
-	}
-	a := &c.Action
-	if len(c.New) > 0 || a.Revision != before.Action.Revision || a.Stamps != before.Action.Stamps {
-		if _, err := tx.exec(ctx, "UPDATE action SET status = $2, active = $3, type = $4, last_code = $5, consent_awaited = $6, revision = $7, entries = $8, newest_entry = $9, modified_by = $10, modified_at = $11 WHERE id = $1",
-			int64(a.ID), int(a.Status), a.Active, int(a.Type), a.LastCode, a.ConsentAwaited, a.Revision, a.Entries, int(c.NewestEntry), a.ModifiedBy, a.ModifiedAt.UnixMilli()); err != nil {
-			return err
-		}
-	}
-	h := &c.Holding
-	if *h != before.Holding {
-		var installedAt any
-		if !h.InstalledAt.IsZero() {
-			installedAt = h.InstalledAt.UnixMilli()
-		}
-		if _, err := tx.exec(ctx, "UPDATE target_state SET status = $2, assigned_set = $3, installed_set = $4, installed_at = $5, request_attributes = $6 WHERE target_id = $1",
-			int64(a.Target), int(h.Status), idOrNull(int64(h.Assigned)), idOrNull(int64(h.Installed)), installedAt, h.RequestAttributes); err != nil {
-			return err
-		}
-	}
-	if a.Revision != before.Action.Revision || *h != before.Holding {
-		at := int64(0)
-		if n := len(c.New); n > 0 {
-			at = c.New[n-1].ReportedAt.UnixMilli()
-		}
-		tx.record(event.Event{Tenant: t, Kind: event.ActionChanged, Subject: int64(a.ID), Reach: event.Reach(a.Target), Data: actionData(a.Status), At: at})
-	}
-	return nil
-}
-
-// idOrNull stores the absent reference as NULL.
-func idOrNull(id int64) any {
-	if id == 0 {
-		return nil
-	}
-	return id
 }

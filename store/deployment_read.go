@@ -283,14 +283,7 @@ func (d Deployment) ActivateAutoConfirm(ctx context.Context, t tenant.ID, target
 			return err
 		}
 		for _, w := range waiting {
-			c, err := loadCase(ctx, tx, t, w)
-			if err != nil {
-				return err
-			}
-			if err := changeCase(ctx, tx, t, c, func(c *deployment.Case) error {
-				release(c)
-				return nil
-			}); err != nil {
+			if err := tx.changeCase(ctx, t, target, w, release); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,581 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/otaria/otaria/deployment"
+	"github.com/otaria/otaria/event"
+	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/fleet"
+	"github.com/otaria/otaria/software"
+	"github.com/otaria/otaria/tenant"
+)
+
+// UpdateCase implements deployment.CaseStore.
+func (d Deployment) UpdateCase(ctx context.Context, t tenant.ID, target fleet.ControllerID, id deployment.ActionID, change func(*deployment.Case) error) (*deployment.Case, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	c := &caseChange{ctx: ctx, tenant: t, target: target, id: id, change: change, done: make(chan struct{})}
+	if err := d.DB.cases.do(ctx, c); err != nil {
+		return nil, err
+	}
+	return c.c, nil
+}
+
+// A caseChange is one call of UpdateCase, and what became of it.
+type caseChange struct {
+	ctx    context.Context //nolint:containedctx // of the caller, who may leave before its turn
+	tenant tenant.ID
+	target fleet.ControllerID
+	id     deployment.ActionID
+	change func(*deployment.Case) error
+	done   chan struct{}
+
+	c        *deployment.Case
+	before   deployment.Case
+	err      error
+	panicked any
+}
+
+// caseQueue carries out changes of actions that come at the same time in one
+// transaction: each statement reads or writes what all of them need, and the
+// disk is waited for once. A change waits for nobody while a worker is idle.
+//
+// No two changes of one target or of one action are under way at a time, so
+// that each sees what the last one left.
+type caseQueue struct {
+	db *DB
+
+	mu      sync.Mutex
+	waiting []*caseChange        // in the order they came
+	busy    map[caseKey]struct{} // what the batches under way are about
+	workers int                  // that run
+}
+
+// A caseKey names a target, or with an action alone that action.
+type caseKey struct {
+	tenant tenant.ID
+	target fleet.ControllerID
+	action deployment.ActionID
+}
+
+func (c *caseChange) reset() { c.c, c.err, c.panicked = nil, nil, nil }
+
+func (c *caseChange) keys() [2]caseKey {
+	return [2]caseKey{{tenant: c.tenant, target: c.target}, {action: c.id}}
+}
+
+const (
+	// caseWorkers is how many batches are under way at most: one computes while
+	// another waits for the disk.
+	caseWorkers = 2
+
+	// maxCases bounds a batch, so that the first in it does not wait for long.
+	maxCases = 256
+)
+
+// do runs the change and returns once it is on disk, or undone. It panics when
+// the change did.
+func (q *caseQueue) do(ctx context.Context, c *caseChange) error {
+	ctx, cancel := q.db.patient(ctx)
+	defer cancel()
+	q.add(c)
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		if q.withdraw(c) {
+			return q.db.fault(errPatience(ctx, ctx.Err()))
+		}
+		<-c.done // it is under way
+	}
+	if c.panicked != nil {
+		panic(c.panicked)
+	}
+	return c.err
+}
+
+func (q *caseQueue) add(c *caseChange) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.waiting = append(q.waiting, c)
+	if q.workers < caseWorkers {
+		q.workers++
+		go q.work()
+	}
+}
+
+// withdraw takes the change out of the queue, if it is still there.
+func (q *caseQueue) withdraw(c *caseChange) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(q.waiting, c)
+	if i < 0 {
+		return false
+	}
+	q.waiting = slices.Delete(q.waiting, i, i+1)
+	return true
+}
+
+// work runs batch after batch until nothing waits that it may take. What waits
+// for a target of another worker's batch is taken by that worker.
+func (q *caseQueue) work() {
+	var batch []*caseChange
+	for {
+		if batch = q.next(batch); len(batch) == 0 {
+			return
+		}
+		q.run(batch)
+		for _, c := range batch {
+			close(c.done)
+		}
+	}
+}
+
+// next releases what the last batch held and takes the next one.
+func (q *caseQueue) next(last []*caseChange) (batch []*caseChange) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, c := range last {
+		for _, k := range c.keys() {
+			delete(q.busy, k)
+		}
+	}
+	var left []*caseChange
+	for i, c := range q.waiting {
+		if len(batch) == maxCases {
+			left = append(left, q.waiting[i:]...)
+			break
+		}
+		if q.claim(c) {
+			batch = append(batch, c)
+		} else {
+			left = append(left, c)
+		}
+	}
+	q.waiting = left
+	if len(batch) == 0 {
+		q.workers--
+	}
+	return batch
+}
+
+// claim reports whether the change may run now, and notes that it does.
+func (q *caseQueue) claim(c *caseChange) bool {
+	keys := c.keys()
+	for _, k := range keys {
+		if _, held := q.busy[k]; held {
+			return false
+		}
+	}
+	for _, k := range keys {
+		q.busy[k] = struct{}{}
+	}
+	return true
+}
+
+// run carries the batch out. When the fault may be that of one of them, each is
+// tried alone.
+func (q *caseQueue) run(batch []*caseChange) {
+	err := q.attempt(batch)
+	if err == nil || len(batch) == 1 || fault.Is(err, fault.Unavailable) {
+		return
+	}
+	for i := range batch {
+		if err := q.attempt(batch[i : i+1]); fault.Is(err, fault.Unavailable) {
+			for _, c := range batch[i+1:] {
+				c.reset()
+				c.err = err
+			}
+			return
+		}
+	}
+}
+
+// attempt carries the batch out in one transaction and returns why that failed.
+// Each change knows how it went, then: what its own rules said against it, or
+// else what befell the transaction.
+func (q *caseQueue) attempt(batch []*caseChange) (err error) {
+	for _, c := range batch {
+		c.reset()
+	}
+	ctx := context.Background() // no caller's: they all share the outcome
+	defer func() {
+		p := recover() // of the store itself; each caller hears of it as if it were alone
+		for _, c := range batch {
+			if c.err == nil && c.panicked == nil {
+				c.err, c.panicked = err, p
+			}
+		}
+	}()
+	return q.db.update(ctx, func(tx *Tx) error { return tx.changeCases(ctx, batch) })
+}
+
+// changeCases loads the cases, lets each change decide, and saves what they
+// decided. It returns an error where that would be the transaction's.
+func (tx *Tx) changeCases(ctx context.Context, batch []*caseChange) error {
+	for _, c := range batch {
+		c.reset() // of an earlier run
+	}
+	if err := tx.loadCases(ctx, batch); err != nil {
+		return err
+	}
+	decided := make([]*caseChange, 0, len(batch))
+	for _, c := range batch {
+		if c.err = c.belongs(ctx, tx); c.err != nil {
+			var f *fault.Error
+			if !errors.As(c.err, &f) {
+				return c.err
+			}
+			continue
+		}
+		c.before = *c.c
+		if c.decide(); c.err == nil && c.panicked == nil {
+			decided = append(decided, c)
+		}
+	}
+	if err := tx.saveCases(ctx, decided); err != nil {
+		return err
+	}
+	for _, c := range decided {
+		tx.recordCase(c)
+	}
+	return nil
+}
+
+// changeCase lets change decide on one case, in a transaction that does more.
+func (tx *Tx) changeCase(ctx context.Context, t tenant.ID, target fleet.ControllerID, id deployment.ActionID, change func(*deployment.Case)) error {
+	c := &caseChange{ctx: ctx, tenant: t, target: target, id: id, change: func(c *deployment.Case) error {
+		change(c)
+		return nil
+	}}
+	if err := tx.changeCases(ctx, []*caseChange{c}); err != nil {
+		return err
+	}
+	if c.panicked != nil {
+		panic(c.panicked)
+	}
+	return c.err
+}
+
+// belongs tells why there is no such case.
+func (c *caseChange) belongs(ctx context.Context, tx *Tx) error {
+	if c.c != nil && c.c.Action.ControllerID == c.target {
+		return nil
+	}
+	if err := targetExists(ctx, tx, c.tenant, c.target); err != nil {
+		return err
+	}
+	if c.c == nil {
+		return fault.Missing("Action", int64(c.id))
+	}
+	return errForeign(c.target, c.id)
+}
+
+// decide lets the change decide, unless its caller has left.
+func (c *caseChange) decide() {
+	defer func() { c.panicked = recover() }()
+	if c.err = c.ctx.Err(); c.err == nil {
+		c.err = c.change(c.c)
+	}
+}
+
+// moved reports whether the action's row is another one now; held whether the target's is.
+func (c *caseChange) moved() bool {
+	a, before := &c.c.Action, &c.before.Action
+	return len(c.c.New) > 0 || a.Revision != before.Revision || a.Stamps != before.Stamps
+}
+
+func (c *caseChange) held() bool { return c.c.Holding != c.before.Holding }
+
+func (tx *Tx) recordCase(c *caseChange) {
+	a := &c.c.Action
+	if a.Revision == c.before.Action.Revision && !c.held() {
+		return
+	}
+	at := int64(0)
+	if n := len(c.c.New); n > 0 {
+		at = c.c.New[n-1].ReportedAt.UnixMilli()
+	}
+	tx.record(event.Event{Tenant: c.tenant, Kind: event.ActionChanged, Subject: int64(a.ID), Reach: event.Reach(a.Target), Data: actionData(a.Status), At: at})
+}
+
+// caseRow are the columns of an action e, its target t and what that holds, h,
+// that make a case.
+const caseRow = actionRow + ", e.newest_entry, h.status, h.assigned_set, h.installed_set, h.installed_at, h.request_attributes"
+
+func scanCase(s scanner) (*deployment.Case, error) {
+	c := &deployment.Case{}
+	dest, finish := actionDest(&c.Action)
+	var assigned, installed, installedAt sql.NullInt64
+	dest = append(dest, &c.NewestEntry, &c.Holding.Status, &assigned, &installed, &installedAt, &c.Holding.RequestAttributes)
+	if err := s.Scan(dest...); err != nil {
+		return nil, err
+	}
+	finish()
+	c.Holding.Assigned, c.Holding.Installed = software.SetID(assigned.Int64), software.SetID(installed.Int64)
+	if installedAt.Valid {
+		c.Holding.InstalledAt = time.UnixMilli(installedAt.Int64)
+	}
+	return c, nil
+}
+
+// loadCases reads the actions with what their targets hold. Those that are not
+// there stay nil. On PostgreSQL the targets are locked in the order of their ids,
+// each before its action.
+func (tx *Tx) loadCases(ctx context.Context, list []*caseChange) error {
+	if tx.db.group != nil {
+		for _, c := range list {
+			var err error
+			if c.c, err = scanCase(tx.row(ctx, "SELECT "+caseRow+" FROM action e JOIN target t ON t.id = e.target_id JOIN target_state h ON h.target_id = e.target_id WHERE e.tenant_id = $1 AND e.id = $2", c.tenant, int64(c.id))); err != nil && !none(err) {
+				return err
+			}
+		}
+	} else {
+		tenants, ids := make([]int64, len(list)), make([]int64, len(list))
+		byID := make(map[deployment.ActionID]*caseChange, len(list))
+		for i, c := range list {
+			tenants[i], ids[i], byID[c.id] = int64(c.tenant), int64(c.id), c
+		}
+		found, err := all(ctx, tx, scanCase, "SELECT "+caseRow+" FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[])) AS i (tenant, id) JOIN action e ON e.tenant_id = i.tenant AND e.id = i.id JOIN target t ON t.id = e.target_id JOIN target_state h ON h.target_id = e.target_id ORDER BY h.target_id"+tx.db.lock("h", "e"), tenants, ids)
+		if err != nil {
+			return err
+		}
+		for _, c := range found {
+			byID[c.Action.ID].c = c
+		}
+	}
+	for _, c := range list {
+		if c.c == nil || c.c.Action.Status != deployment.Canceling {
+			continue
+		}
+		err := tx.row(ctx, "SELECT set_id FROM action WHERE target_id = $1 AND active AND id <> $2 ORDER BY id LIMIT 1", int64(c.c.Action.Target), int64(c.id)).Scan(&c.c.NextActive)
+		if err != nil && !none(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// saveCases writes what the changes decided, and gives the new entries their ids.
+func (tx *Tx) saveCases(ctx context.Context, list []*caseChange) error {
+	save := tx.saveCasesSQLite
+	if tx.db.group == nil {
+		save = tx.saveCasesPostgres
+	}
+	return save(ctx, list)
+}
+
+// saveCasesSQLite writes actions and targets row by row: there a statement costs
+// no round trip, and lists take longer.
+func (tx *Tx) saveCasesSQLite(ctx context.Context, list []*caseChange) error {
+	if err := tx.enterCasesSQLite(ctx, list); err != nil {
+		return err
+	}
+	for _, c := range list {
+		a, h := &c.c.Action, &c.c.Holding
+		if c.moved() {
+			text, args := "UPDATE action SET type = $2, last_code = $3, consent_awaited = $4, revision = $5, entries = $6, newest_entry = $7, modified_by = $8, modified_at = $9",
+				[]any{int64(a.ID), int(a.Type), a.LastCode, a.ConsentAwaited, a.Revision, a.Entries, int(c.c.NewestEntry), a.ModifiedBy, a.ModifiedAt.UnixMilli()}
+			if a.Status != c.before.Action.Status || a.Active != c.before.Action.Active { // SQLite touches each index of a column that is set
+				text += ", status = $10, active = $11"
+				args = append(args, int(a.Status), a.Active)
+			}
+			if _, err := tx.exec(ctx, text+" WHERE id = $1", args...); err != nil {
+				return err
+			}
+		}
+		if c.held() {
+			if _, err := tx.exec(ctx, "UPDATE target_state SET status = $2, assigned_set = $3, installed_set = $4, installed_at = $5, request_attributes = $6 WHERE target_id = $1",
+				int64(a.Target), int(h.Status), idOrNull(h.Assigned), idOrNull(h.Installed), milliOrNull(h.InstalledAt), h.RequestAttributes); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// entriesAtOnce is how many entries one statement adds on SQLite.
+const entriesAtOnce = 16
+
+// enterCasesSQLite adds the new entries, as many as fit by one statement. Ids
+// are given one after the other there, and the last one is known for nothing.
+func (tx *Tx) enterCasesSQLite(ctx context.Context, list []*caseChange) error {
+	const one = "(?, ?, ?, ?, ?, ?, ?)"
+	const text = "INSERT INTO action_status (tenant_id, action_id, status, occurred_at, reported_at, code, messages) VALUES " + one
+	var entries []*deployment.Entry
+	var args []any
+	for _, c := range list {
+		for i := range c.c.New {
+			e := &c.c.New[i]
+			messages, err := messagesOf(e)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, e)
+			args = append(args, c.tenant, int64(c.id), int(e.Status), e.OccurredAt.UnixMilli(), e.ReportedAt.UnixMilli(), e.Code, messages)
+		}
+	}
+	for len(entries) > 0 {
+		n, text := 1, text
+		if len(entries) >= entriesAtOnce {
+			n, text = entriesAtOnce, text+strings.Repeat(", "+one, entriesAtOnce-1)
+		}
+		columns := len(args) / len(entries)
+		done, err := tx.exec(ctx, text, args[:n*columns]...)
+		if err != nil {
+			return err
+		}
+		last, err := done.LastInsertId()
+		if err != nil {
+			return err
+		}
+		for i, e := range entries[:n] {
+			e.ID = last - int64(n-1-i)
+		}
+		entries, args = entries[n:], args[n*columns:]
+	}
+	return nil
+}
+
+// saveCasesPostgres writes all rows of a table by one statement.
+func (tx *Tx) saveCasesPostgres(ctx context.Context, list []*caseChange) error {
+	if err := tx.enterCasesPostgres(ctx, list); err != nil {
+		return err
+	}
+	var actions struct {
+		id, status, kind, revision, entries, newest, modifiedAt []int64
+		active, consent                                         []bool
+		code                                                    []*int64
+		modifiedBy                                              []string
+	}
+	var targets struct {
+		id, status                       []int64
+		assigned, installed, installedAt []*int64
+		attributes                       []bool
+	}
+	for _, c := range list {
+		a, h := &c.c.Action, &c.c.Holding
+		if c.moved() {
+			v := &actions
+			v.id, v.status, v.active = append(v.id, int64(a.ID)), append(v.status, int64(a.Status)), append(v.active, a.Active)
+			v.kind, v.code, v.consent = append(v.kind, int64(a.Type)), append(v.code, wide(a.LastCode)), append(v.consent, a.ConsentAwaited)
+			v.revision, v.entries, v.newest = append(v.revision, a.Revision), append(v.entries, int64(a.Entries)), append(v.newest, int64(c.c.NewestEntry))
+			v.modifiedBy, v.modifiedAt = append(v.modifiedBy, a.ModifiedBy), append(v.modifiedAt, a.ModifiedAt.UnixMilli())
+		}
+		if c.held() {
+			v := &targets
+			v.id, v.status = append(v.id, int64(a.Target)), append(v.status, int64(h.Status))
+			v.assigned, v.installed, v.installedAt = append(v.assigned, idOrNull(h.Assigned)), append(v.installed, idOrNull(h.Installed)), append(v.installedAt, milliOrNull(h.InstalledAt))
+			v.attributes = append(v.attributes, h.RequestAttributes)
+		}
+	}
+	if v := &actions; len(v.id) > 0 {
+		if _, err := tx.exec(ctx, `UPDATE action AS e SET status = v.status, active = v.active, type = v.type, last_code = v.last_code, consent_awaited = v.consent_awaited,
+				revision = v.revision, entries = v.entries, newest_entry = v.newest_entry, modified_by = v.modified_by, modified_at = v.modified_at
+			FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS boolean[]), CAST($4 AS bigint[]), CAST($5 AS bigint[]), CAST($6 AS boolean[]), CAST($7 AS bigint[]), CAST($8 AS bigint[]), CAST($9 AS bigint[]), CAST($10 AS text[]), CAST($11 AS bigint[]))
+				AS v (id, status, active, type, last_code, consent_awaited, revision, entries, newest_entry, modified_by, modified_at) WHERE e.id = v.id`,
+			v.id, v.status, v.active, v.kind, v.code, v.consent, v.revision, v.entries, v.newest, v.modifiedBy, v.modifiedAt); err != nil {
+			return err
+		}
+	}
+	if v := &targets; len(v.id) > 0 {
+		if _, err := tx.exec(ctx, `UPDATE target_state AS h SET status = v.status, assigned_set = v.assigned_set, installed_set = v.installed_set, installed_at = v.installed_at, request_attributes = v.request_attributes
+			FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS bigint[]), CAST($4 AS bigint[]), CAST($5 AS bigint[]), CAST($6 AS boolean[]))
+				AS v (id, status, assigned_set, installed_set, installed_at, request_attributes) WHERE h.target_id = v.id`,
+			v.id, v.status, v.assigned, v.installed, v.installedAt, v.attributes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enterCasesPostgres adds the new entries by one statement. Ids grow in the order in
+// which it is given them, which is that of each action's history.
+func (tx *Tx) enterCasesPostgres(ctx context.Context, list []*caseChange) error {
+	var v struct {
+		tenant, action, status, occurred, reported []int64
+		code                                       []*int64
+		messages                                   []string
+	}
+	byID := make(map[int64]*caseChange, len(list))
+	for _, c := range list {
+		for i := range c.c.New {
+			e := &c.c.New[i]
+			messages, err := messagesOf(e)
+			if err != nil {
+				return err
+			}
+			v.tenant, v.action, v.status = append(v.tenant, int64(c.tenant)), append(v.action, int64(c.id)), append(v.status, int64(e.Status))
+			v.occurred, v.reported = append(v.occurred, e.OccurredAt.UnixMilli()), append(v.reported, e.ReportedAt.UnixMilli())
+			v.code, v.messages = append(v.code, wide(e.Code)), append(v.messages, messages)
+			byID[int64(c.id)] = c
+		}
+	}
+	if len(v.action) == 0 {
+		return nil
+	}
+	type entered struct{ id, action int64 }
+	made, err := all(ctx, tx, func(s scanner) (e entered, err error) {
+		err = s.Scan(&e.id, &e.action)
+		return e, err
+	}, `INSERT INTO action_status (tenant_id, action_id, status, occurred_at, reported_at, code, messages) SELECT v.tenant_id, v.action_id, v.status, v.occurred_at, v.reported_at, v.code, v.messages
+		FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS bigint[]), CAST($4 AS bigint[]), CAST($5 AS bigint[]), CAST($6 AS bigint[]), CAST($7 AS text[]))
+			AS v (tenant_id, action_id, status, occurred_at, reported_at, code, messages) RETURNING id, action_id`,
+		v.tenant, v.action, v.status, v.occurred, v.reported, v.code, v.messages)
+	if err != nil {
+		return err
+	}
+	tx.wrote = true
+	slices.SortFunc(made, func(a, b entered) int { return int(a.id - b.id) })
+	filled := make(map[int64]int, len(byID))
+	for _, e := range made {
+		byID[e.action].c.New[filled[e.action]].ID = e.id
+		filled[e.action]++
+	}
+	return nil
+}
+
+// messagesOf returns an entry's messages as they are kept.
+func messagesOf(e *deployment.Entry) (string, error) {
+	text, err := json.Marshal(e.Messages)
+	if err != nil {
+		return "", fmt.Errorf("messages of action %d: %w", e.Action, err)
+	}
+	return string(text), nil
+}
+
+// idOrNull stores the absent reference as NULL.
+func idOrNull[id ~int64](n id) *int64 {
+	if n == 0 {
+		return nil
+	}
+	v := int64(n)
+	return &v
+}
+
+// milliOrNull stores the absent time as NULL.
+func milliOrNull(at time.Time) *int64 {
+	if at.IsZero() {
+		return nil
+	}
+	v := at.UnixMilli()
+	return &v
+}
+
+// wide is n as the database has it.
+func wide(n *int) *int64 {
+	if n == nil {
+		return nil
+	}
+	v := int64(*n)
+	return &v
+}
