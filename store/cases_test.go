@@ -191,7 +191,8 @@ func TestAChangeThatCannotBeSaved(t *testing.T) {
 				_, errs[i] = Deployment{w.db}.UpdateCase(w.ctx, w.tenant, name, ids[name], func(c *deployment.Case) error {
 					runs[i]++
 					if name == "bad" {
-						c.Holding.Assigned = 999_999 // which is no set
+						c.Holding.Assigned = 999_999    // which is no set: SQLite minds
+						c.Action.ModifiedBy = "an\x00na" // which is no text: PostgreSQL minds
 					}
 					return said("here")(c)
 				})
@@ -199,7 +200,9 @@ func TestAChangeThatCannotBeSaved(t *testing.T) {
 		}
 		w.atOnce(t, calls...)
 		expect(t, "runs", []int{2, 2, 2}, runs)
-		fails(t, "bad", errs[1], fault.ConcurrentChange)
+		if !fault.Is(errs[1], fault.ConcurrentChange) && !fault.Is(errs[1], fault.IntegrityViolation) {
+			t.Errorf("bad: %v", errs[1])
+		}
 		for _, i := range []int{0, 2} {
 			if errs[i] != nil {
 				t.Errorf("%s: %v", names[i], errs[i])
