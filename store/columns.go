@@ -27,7 +27,7 @@ func audited(own map[string]column) map[string]column {
 
 // typed adds the three columns of the type that e.type_id leads to.
 func typed(fields map[string]column, name, table string, null bool) {
-	r := &relation{near: "e.type_id", far: "r.id", from: table + " r", tenant: "r.tenant_id"}
+	r := &relation{near: "e.type_id", far: "r.id", from: table + " r", tenant: "r.tenant_id", end: table + " r"}
 	fields[name+".id"] = column{sql: "e.type_id", null: null}
 	fields[name+".key"] = column{sql: "r.key", rel: r}
 	fields[name+".name"] = column{sql: "r.name", rel: r}
@@ -37,37 +37,45 @@ func byKey() order { return order{sql: "e.id", unique: true} }
 
 // targetColumns are those of a target e with its state h (targetFrom).
 func targetColumns() columns {
-	tag := &relation{near: "e.id", far: "l.target_id", from: "target_tagging l JOIN target_tag r ON r.id = l.tag_id", tenant: "r.tenant_id", reach: query.Set}
-	assigned := &relation{near: "h.assigned_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
-	installed := &relation{near: "h.installed_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id"}
+	tag := &relation{near: "e.id", far: "l.target_id", from: "target_tagging l JOIN target_tag r ON r.id = l.tag_id", tenant: "r.tenant_id", reach: query.Set, end: "target_tag r", key: "l.target_id", way: "target_tagging l WHERE l.tag_id"}
+	assigned := &relation{near: "h.assigned_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id", end: "distribution_set r", key: "h.target_id", way: "target_state h WHERE h.assigned_set"}
+	installed := &relation{near: "h.installed_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id", end: "distribution_set r", key: "h.target_id", way: "target_state h WHERE h.installed_set"}
 	visit := &relation{near: "e.id", far: "r.target_id", from: "target_visit r"}
 	attribute := &relation{near: "e.id", far: "r.target_id", from: "target_attribute r"}
 	metadata := &relation{near: "e.id", far: "r.target_id", from: "target_metadata r"}
 	confirm := &relation{near: "e.id", far: "r.target_id", from: "auto_confirm r"}
 	fields := audited(map[string]column{
-		"id":                      {sql: "e.controller_id"},
-		"controllerid":            {sql: "e.controller_id"},
-		"name":                    {sql: "e.name"},
+		"id":                      {sql: "e.controller_id", index: byText},
+		"controllerid":            {sql: "e.controller_id", index: byText},
+		"name":                    {sql: "e.name", index: byText},
 		"description":             {sql: "e.description", null: true},
 		"updatestatus":            {sql: "h.status", codes: fleet.StatusField("").Values},
 		"ipaddress":               {sql: "e.address", null: true},
-		"group":                   {sql: "e.group_name", null: true},
+		"group":                   {sql: "e.group_name", null: true, index: byText},
 		"lastcontrollerrequestat": {sql: "r.seen_at", rel: visit},
-		"attribute":               {sql: "r.value", key: "r.key", rel: attribute},
-		"metadata":                {sql: "r.value", key: "r.key", rel: metadata},
-		"assignedds.name":         {sql: "r.name", rel: assigned},
-		"assignedds.version":      {sql: "r.version", rel: assigned},
-		"installedds.name":        {sql: "r.name", rel: installed},
-		"installedds.version":     {sql: "r.version", rel: installed},
-		"tag.name":                {sql: "r.name", rel: tag},
-		"autoconfirm":             {rel: confirm, any: true},
+		"attribute":               {sql: "r.value", key: "r.key", rel: attribute, index: byText},
+		"metadata":                {sql: "r.value", key: "r.key", rel: metadata, index: byText, head: "substr(lower(r.value), 1, 100)"},
+		"assignedds.name":         {sql: "r.name", rel: assigned, index: byFew},
+		"assignedds.version":      {sql: "r.version", rel: assigned, index: byFew},
+		"installedds.name":        {sql: "r.name", rel: installed, index: byFew},
+		"installedds.version":     {sql: "r.version", rel: installed, index: byFew},
+		"tag.name":                {sql: "r.name", rel: tag, index: byFew},
+		"autoconfirm":             {rel: confirm, any: true, index: byFew},
 		"lastmodifiedat":          {sql: "h.modified_at"},
 		"lastmodifiedby":          {sql: "h.modified_by"},
 	})
 	typed(fields, "type", "target_type", true)
 	typed(fields, "targettype", "target_type", true)
+	for _, name := range []string{"type", "targettype"} {
+		for path, index := range map[string]index{name + ".id": byNumber, name + ".key": byFew, name + ".name": byFew} {
+			c := fields[path]
+			c.index = index
+			fields[path] = c
+		}
+		fields[name+".key"].rel.key, fields[name+".key"].rel.way = rowKey, "target e WHERE e.type_id"
+	}
 	byController := order{sql: "e.controller_id", unique: true}
-	return columns{fields: fields, orders: map[string]order{
+	return columns{table: "target e", fields: fields, orders: map[string]order{
 		"id":                      byController,
 		"controllerid":            byController,
 		"lastcontrollerrequestat": {sql: "(SELECT r.seen_at FROM target_visit r WHERE r.target_id = e.id)", null: true},

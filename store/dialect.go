@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // A dialect is everything SQLite and PostgreSQL disagree on. All other SQL is
@@ -50,6 +52,14 @@ type dialect struct {
 	// gathers them in a tree, which is the faster way there.
 	orLooksUp bool
 
+	// replanned are the arguments of a statement whose best plan depends on them:
+	// PostgreSQL otherwise settles for one after some runs.
+	replanned func(args []any) []any
+
+	// perRow ends a SELECT below an EXISTS that is looked up for few rows.
+	// PostgreSQL otherwise may gather its rows for all that there are.
+	perRow string
+
 	// classify says what sort of failure the driver's error is.
 	classify func(error) failure
 }
@@ -70,6 +80,12 @@ func sqliteLock(...string) string { return "" }
 
 func postgresLock(aliases ...string) string {
 	return " FOR NO KEY UPDATE OF " + strings.Join(aliases, ", ")
+}
+
+func sqliteReplanned(args []any) []any { return args }
+
+func postgresReplanned(args []any) []any {
+	return append([]any{pgx.QueryExecModeCacheDescribe}, args...)
 }
 
 func sqliteTable(param, alias string, columns ...string) string {

@@ -15,6 +15,8 @@ import (
 // table has the alias e wherever it is listed, related tables r, links to them l
 // and what lies behind those s.
 type columns struct {
+	table string // as e, without what is joined to it; only where leads are looked for
+
 	// fields has a column for each path that a comparison can name; a test
 	// holds it against the declared fields.
 	fields map[string]column
@@ -27,6 +29,9 @@ type columns struct {
 type column struct {
 	sql  string
 	null bool // sql can be NULL
+
+	index index  // what leads to the rows that have a value
+	head  string // of a long text: what of it is in the index
 
 	rel *relation
 	key string // of a map: the column with the key
@@ -42,6 +47,9 @@ type relation struct {
 	from   string // the related tables
 	tenant string // the related row's tenant, so that an index of that tenant serves; empty where it has none
 	reach  query.Reach
+	end    string // of byFew: the related table alone, as r
+	key    string // of byFew: what the way from the related row leads to, the listed rows' ids
+	way    string // and that way: the rows of one related row, up to its id
 }
 
 // order is an expression to sort by. Without SQL it leaves the order as it is.
@@ -73,16 +81,18 @@ func condition(n query.Node, c columns, t tenant.ID, m query.Moment, d dialect, 
 	return f.render(p, true), f.args, nil
 }
 
-// rowCondition is condition for one row that is found otherwise: what stands in
-// other tables is looked up from that row.
+// rowCondition is condition for rows that are found otherwise: no index leads to
+// them by it, and what stands in other tables is looked up from each row.
 func rowCondition(n query.Node, c columns, t tenant.ID, m query.Moment, d dialect, args []any) (string, []any, error) {
 	d.orLooksUp = true
-	f := &filter{columns: c, moment: m, dialect: d, args: args, tenant: t}
+	f := &filter{columns: c, moment: m, dialect: d, args: args, tenant: t, perRow: true}
 	p, err := f.node(n, false)
 	if err != nil {
 		return "", nil, err
 	}
-	return f.render(p, false), f.args, nil
+	// PostgreSQL takes it to be true of every other row, and so does not look for
+	// a way to few.
+	return "CASE WHEN " + f.render(p, false) + " THEN TRUE ELSE FALSE END", f.args, nil
 }
 
 type filter struct {
@@ -92,6 +102,7 @@ type filter struct {
 	args    []any
 	tenant  tenant.ID
 	tenantN string // the tenant's parameter, once it has one
+	perRow  bool   // see rowCondition
 	joins   int    // conditions on relations so far that the database may treat as a join
 }
 
@@ -192,6 +203,9 @@ func (f *filter) render(p piece, must bool) string {
 func (f *filter) none(r *relation, cond string) string { return f.exists("NOT EXISTS", r, cond) }
 
 func (f *filter) exists(verb string, r *relation, cond string) string {
+	if f.perRow { // by the row's id alone, whatever else has an index
+		return fmt.Sprintf("%s (SELECT 1 FROM %s WHERE %s = %s AND (%s) IS TRUE%s)", verb, r.from, r.far, r.near, cond, f.dialect.perRow)
+	}
 	exists := fmt.Sprintf("%s (SELECT 1 FROM %s WHERE %s = %s AND %s)", verb, r.from, r.far, r.near, cond)
 	if f.joins == maxJoins {
 		return "(" + exists + ") IS TRUE" // no join to PostgreSQL
@@ -341,6 +355,11 @@ func (q question) yes(col column) string {
 // says yes, and so true where there is no row.
 func (f *filter) related(q question, col column) piece {
 	switch {
+	case q.about == there && !col.null && col.rel.way != "" && col.rel.reach != query.Set: // it refers to one, or to none
+		if q.not {
+			return piece{sql: col.rel.near + " IS NULL"}
+		}
+		return piece{sql: col.rel.near + " IS NOT NULL"}
 	case !q.not:
 		return piece{rel: col.rel, cond: q.yes(col)}
 	case q.about == equal && col.rel.reach == query.Joined:
@@ -487,6 +506,15 @@ func orderBy(sort []query.Order, c columns) (string, error) {
 // rowID sorts by the key of the table, which no client can name.
 const rowID = " id"
 
+// ordered says whether all rows can be read in this order by an index.
+func (c columns) ordered(sort []query.Order) bool {
+	if len(sort) == 0 {
+		return true
+	}
+	o, err := c.order(sort[0].Field)
+	return err == nil && o.unique
+}
+
 func (c columns) order(field string) (order, error) {
 	if field == rowID {
 		return order{sql: "e.id", unique: true}, nil
@@ -512,6 +540,7 @@ type listing struct {
 	joined string // tables with at most one row for each listed one, which only fields looks at
 	where  string // whose rows, with parameters from $1
 	args   []any  // of where
+	few    int    // how many rows to fetch one by one if an index leads to no more (see leads); 0: where leaves few rows anyway
 }
 
 // page reads one page of a list, and how many rows there are in all.
@@ -528,22 +557,58 @@ func page[T any](ctx context.Context, q querier, d dialect, t tenant.ID, list qu
 	if err != nil {
 		return nil, 0, err
 	}
+	if l.few > 0 && list.Filter != nil {
+		way := &leads{q: q, dialect: d, columns: l.columns, moment: list.Moment, tenant: t, few: l.few}
+		ids, ok, err := way.follow(ctx, list.Filter)
+		if err != nil {
+			return nil, 0, err
+		}
+		if ok {
+			return among(ctx, q, d, t, list, l, ids, sorted, scan)
+		}
+		if _, several := list.Filter.(query.And); !several && way.lead(list.Filter) && by.ordered(list.Sort) {
+			return amid(ctx, way, list, l, sorted, scan)
+		}
+	}
 	which := " WHERE " + l.where
 	if list.Filter != nil {
 		which += " AND " + where
 	}
-	n := len(args)
-	rows, err := all(ctx, q, scan, fmt.Sprintf("SELECT %s FROM %s%s%s%s LIMIT $%d OFFSET $%d", l.fields, l.from, l.joined, which, sorted, n+1, n+2), append(slices.Clip(args), list.Limit, list.Offset)...)
+	return rowsAndTotal(ctx, q, d, list, l, l.from, which, sorted, args, scan)
+}
+
+// rowsAndTotal reads one page of a list from these tables, and how many rows
+// there are in all.
+func rowsAndTotal[T any](ctx context.Context, q querier, d dialect, list query.List, l listing, from, which, sorted string, args []any, scan func(scanner) (T, error)) ([]T, int64, error) {
+	rows, err := onePage(ctx, q, d, list, l, from, which, sorted, args, scan)
 	if err != nil {
-		return nil, 0, fmt.Errorf("read a page: %w", err)
+		return nil, 0, err
 	}
-	// A page that is not full tells the total by itself.
-	if len(rows) < list.Limit && (len(rows) > 0 || list.Offset == 0) {
-		return rows, int64(list.Offset + len(rows)), nil
+	if total, known := toldBy(rows, list); known {
+		return rows, total, nil
 	}
-	var total int64
-	if err := q.row(ctx, "SELECT count(*) FROM "+l.from+which, args...).Scan(&total); err != nil {
-		return nil, 0, fmt.Errorf("count a list: %w", err)
+	total, err := count(ctx, q, d, "SELECT count(*) FROM "+from+which, args)
+	return rows, total, err
+}
+
+func onePage[T any](ctx context.Context, q querier, d dialect, list query.List, l listing, from, which, sorted string, args []any, scan func(scanner) (T, error)) ([]T, error) {
+	n := len(args)
+	text := fmt.Sprintf("SELECT %s FROM %s%s%s%s LIMIT $%d OFFSET $%d", l.fields, from, l.joined, which, sorted, n+1, n+2)
+	rows, err := all(ctx, q, scan, text, d.replanned(append(slices.Clip(args), list.Limit, list.Offset))...)
+	if err != nil {
+		return nil, fmt.Errorf("read a page: %w", err)
 	}
-	return rows, total, nil
+	return rows, nil
+}
+
+// toldBy is the total that a page tells by itself, which is one that is not full.
+func toldBy[T any](rows []T, list query.List) (total int64, known bool) {
+	return int64(list.Offset + len(rows)), len(rows) < list.Limit && (len(rows) > 0 || list.Offset == 0)
+}
+
+func count(ctx context.Context, q querier, d dialect, text string, args []any) (total int64, err error) {
+	if err := q.row(ctx, text, d.replanned(args)...).Scan(&total); err != nil {
+		return 0, fmt.Errorf("count a list: %w", err)
+	}
+	return total, nil
 }

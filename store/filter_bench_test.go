@@ -47,7 +47,7 @@ func BenchmarkFilter(b *testing.B) {
 					for b.Loop() {
 						err := db.view(b.Context(), func(q querier) error {
 							var err error
-							_, found, err = page(b.Context(), q, db.dialect, 1, l, listing{columns: targetColumns(), fields: "e.id", from: targetFrom, where: "e.tenant_id = $1", args: []any{1}}, scalar[int64])
+							_, found, err = page(b.Context(), q, db.dialect, 1, l, listing{columns: targetColumns(), fields: "e.id", from: targetFrom, where: "e.tenant_id = $1", args: []any{1}, few: fewRows}, scalar[int64])
 							return err
 						})
 						if err != nil {
@@ -61,7 +61,7 @@ func BenchmarkFilter(b *testing.B) {
 	}
 }
 
-func fillFleet(b *testing.B, db *DB, n int) error {
+func fillFleet(b testing.TB, db *DB, n int) error {
 	b.Helper()
 	return db.update(b.Context(), func(tx *Tx) error {
 		f := builder{ctx: b.Context(), tx: tx}
@@ -72,13 +72,14 @@ func fillFleet(b *testing.B, db *DB, n int) error {
 		f.link("target_type (id, tenant_id, key, name, created_by, created_at, modified_by, modified_at) VALUES (1, 1, 'gateway', 'Gateway', 'a', 0, 'a', 0)")
 		f.link("target_tag (id, tenant_id, name, created_by, created_at, modified_by, modified_at) VALUES (1, 1, 'lab', 'a', 0, 'a', 0), (2, 1, 'Field', 'a', 0, 'a', 0)")
 		f.link("distribution_set (id, tenant_id, type_id, name, version, created_by, created_at, modified_by, modified_at) VALUES (1, 1, 1, 'set-1', '1', 'a', 0, 'a', 0), (2, 1, 1, 'set-2', '1', 'a', 0, 'a', 0)")
-		f.link("target (id, tenant_id, controller_id, name, token, type_id, created_by, created_at) " + numbers +
-			"i, 1, 'device-' || " + serial + ", 'Device ' || " + serial + ", 'x', CASE WHEN i % 50 = 0 THEN 1 END, 'admin', i FROM n")
-		f.link("target_state (target_id, status, assigned_set, modified_by, modified_at) " + numbers +
-			"i, CASE WHEN i % 100 = 0 THEN 3 ELSE 1 END, CASE WHEN i % 20 = 0 THEN 1 ELSE 2 END, 'admin', i FROM n")
+		f.link("target (id, tenant_id, controller_id, name, token, type_id, group_name, created_by, created_at) " + numbers +
+			"i, 1, 'device-' || " + serial + ", 'Device ' || " + serial + ", 'x', CASE WHEN i % 50 = 0 THEN 1 END, 'Site ' || CAST(i % 100 AS TEXT), 'admin', i FROM n")
+		f.link("target_state (target_id, status, assigned_set, installed_set, modified_by, modified_at) " + numbers +
+			"i, CASE WHEN i % 100 = 0 THEN 3 ELSE 1 END, CASE WHEN i % 20 = 0 THEN 1 ELSE 2 END, CASE WHEN i % 20 = 0 THEN 1 ELSE 2 END, 'admin', i FROM n")
 		f.link("target_tagging (target_id, tag_id) " + numbers + "i, 1 + i % 20 / 10 FROM n WHERE i % 10 = 0")
 		f.link("target_attribute (target_id, key, value) " + numbers + "i, 'revision', 'r' || CAST(i % 1000 AS TEXT) FROM n")
 		f.link("target_attribute (target_id, key, value) " + numbers + "i, 'serial', 's' || CAST(i AS TEXT) FROM n")
+		f.link("target_metadata (target_id, key, value) " + numbers + "i, 'hall', 'h' || CAST(i % 1000 AS TEXT) FROM n")
 		f.link("target_visit (target_id, seen_at) " + numbers + "i, i FROM n")
 		if f.err == nil && db.write == nil {
 			_, f.err = tx.exec(b.Context(), "ANALYZE")

@@ -100,7 +100,8 @@ func open(t *testing.T, at testdb.Database) *DB {
 	return db
 }
 
-// list returns the ids of the entities of tenant 1.
+// list returns the ids of the entities of tenant 1, which must be the same
+// whether indexes are followed to many, to at most two rows, or not at all.
 func list(t *testing.T, db *DB, l query.List, c columns, from string) []int64 {
 	t.Helper()
 	if l.Limit == 0 {
@@ -108,13 +109,22 @@ func list(t *testing.T, db *DB, l query.List, c columns, from string) []int64 {
 	}
 	var ids []int64
 	err := db.view(t.Context(), func(q querier) error {
-		var total int64
-		var err error
-		ids, total, err = page(t.Context(), q, db.dialect, 1, l, listing{columns: c, fields: "e.id", from: from, where: "e.tenant_id = $1", args: []any{1}}, scalar[int64])
-		if err == nil && l.Offset == 0 && int64(len(ids)) != total {
-			t.Errorf("%d of %d rows for %v", len(ids), total, l)
+		for _, few := range []int{0, 2, fewRows} {
+			found, total, err := page(t.Context(), q, db.dialect, 1, l, listing{columns: c, fields: "e.id", from: from, where: "e.tenant_id = $1", args: []any{1}, few: few}, scalar[int64])
+			if err != nil {
+				return err
+			}
+			if l.Offset == 0 && int64(len(found)) != total {
+				t.Errorf("%d of %d rows for %v", len(found), total, l)
+			}
+			if few == 0 {
+				ids = found
+			}
+			if diff := cmp.Diff(ids, found); diff != "" {
+				t.Errorf("%v: by an index to at most %d rows (-without +with): %s", l.Filter, few, diff)
+			}
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		where, args, _ := condition(l.Filter, c, 1, l.Moment, db.dialect, nil)

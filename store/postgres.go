@@ -42,6 +42,8 @@ func postgresDialect() dialect {
 		ids:        postgresIDs,
 		perTarget:  postgresPerTarget,
 		events:     postgresEvents(),
+		replanned:  postgresReplanned,
+		perRow:     " OFFSET 0",
 		orLooksUp:  true,
 		classify:   classifyPostgres,
 	}

@@ -32,6 +32,7 @@ func sqliteDialect() dialect {
 		ids:        sqliteIDs,
 		perTarget:  sqlitePerTarget,
 		events:     sqliteEvents(),
+		replanned:  sqliteReplanned,
 		classify:   classifySQLite,
 	}
 }

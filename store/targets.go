@@ -58,7 +58,7 @@ func scanTarget(r scanner) (t fleet.Target, err error) {
 // Targets implements fleet.TargetStore.
 func (f Fleet) Targets(ctx context.Context, t tenant.ID, l query.List) ([]fleet.Target, int, error) {
 	return pageOf(ctx, f.DB, t, l, listing{
-		columns: targetColumns(), fields: targetSelect, from: targetFrom, joined: targetJoined, where: "e.tenant_id = $1", args: []any{t},
+		columns: targetColumns(), fields: targetSelect, from: targetFrom, joined: targetJoined, where: "e.tenant_id = $1", args: []any{t}, few: fewRows,
 	}, scanTarget)
 }
 

@@ -43,14 +43,24 @@ func TestBench(t *testing.T) {
 	if !strings.HasPrefix(string(text), "above\n"+begin) || !strings.HasSuffix(string(text), end+"below\n") || strings.Contains(string(text), "old\n") {
 		t.Errorf("the page is\n%s", text)
 	}
-	rows := map[string]int{}
+	rows, queries := map[string]int{}, 0
 	for line := range strings.SplitSeq(stdout.String(), "\n") {
-		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| database") {
+		switch {
+		case !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| database") || strings.HasPrefix(line, "| filter"):
+		case strings.Count(line, "|") == 7:
+			queries++
+			if strings.Contains(line, " 0.0 |") {
+				t.Errorf("nothing was measured: %s", line)
+			}
+		default:
 			rows[strings.Fields(line)[1]]++
 			if strings.Contains(line, "NaN") || strings.Contains(line, "| 0 |") {
 				t.Errorf("nothing was measured: %s", line)
 			}
 		}
+	}
+	if want := len(questions(100)); queries != want {
+		t.Errorf("%d queries were measured, want %d", queries, want)
 	}
 	if diff := cmp.Diff(map[string]int{"ceiling": 2, "sqlite": 7, "postgres": 7}, rows); diff != "" {
 		t.Errorf("rows (-want +got):\n%s\n%s", diff, stdout.String())

@@ -106,6 +106,7 @@ func (f *figures) markdown() string {
 				median(c.feedback, p50), median(c.feedback, p99), median(c.feedback, ofServer), median(c.feedback, ofBase))
 		}
 	}
+	f.queries(&b)
 	f.rollouts(&b)
 	return b.String()
 }

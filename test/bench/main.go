@@ -28,6 +28,8 @@ type plan struct {
 	clients     int           // connections
 	feedback    int           // devices that are updated; 0: feedback is not measured
 	reports     int           // that each of them sends before its last one
+	queries     bool          // ask the largest fleet for pages of targets
+	only        string        // pages whose description has this text
 	rollouts    bool          // measure a rollout over the largest fleet
 	rolloutRate float64       // polls per second meanwhile
 	toTheEnd    bool          // and let all its devices report
@@ -62,6 +64,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags.IntVar(&p.clients, "connections", 64, "connections")
 	flags.IntVar(&p.feedback, "feedback", 2000, "devices that are updated to measure reports; 0: none")
 	flags.IntVar(&p.reports, "reports", 20, "reports of a device before its last one")
+	flags.BoolVar(&p.queries, "queries", true, "measure pages of the list of targets, of the largest fleet")
+	flags.StringVar(&p.only, "only", "", "measure only those pages whose filter or order has this text in it")
 	flags.BoolVar(&p.rollouts, "rollout", true, "measure a rollout over the largest fleet")
 	flags.Float64Var(&p.rolloutRate, "rollout-rate", 3333, "polls per second meanwhile: those of a million devices at their usual interval of five minutes")
 	flags.BoolVar(&p.toTheEnd, "finish", true, "let all devices of the rollout report, which takes a million devices a quarter of an hour and more")

@@ -21,8 +21,10 @@ type contender struct {
 	database string // "" is the ceiling
 	size     int
 	fleet    string // file of its tokens
+	address  string // of its database: a URL, or a file of SQLite
 
 	flood, paced, feedback []sample
+	answers                []answer
 	campaign               *campaign // nil: not measured
 }
 
@@ -105,6 +107,11 @@ func (p *plan) runDatabase(ctx context.Context, f *figures, self, database strin
 				round+1, c.name(), s.perSecond, s.p50, s.p99, s.cpu, s.database)
 		}
 	}
+	if c := contenders[len(contenders)-1]; p.queries {
+		if err := p.ask(ctx, c); err != nil {
+			return fmt.Errorf("queries of %s: %w", c.name(), err)
+		}
+	}
 	if c := contenders[len(contenders)-1]; p.rollouts {
 		r, err := p.rollout(ctx, c)
 		if err != nil {
@@ -131,13 +138,14 @@ func (p *plan) open(ctx context.Context, postgres *testdb.Durable, database stri
 		return nil, fmt.Errorf("directory of the server: %w", err)
 	}
 	c.fleet = filepath.Join(dir, "fleet.txt")
+	c.address = filepath.Join(dir, "data", "otaria.db")
 	env := []string{"OTARIA_ADMIN_PASSWORD=" + password, "OTARIA_QUOTAS=targetsPerRolloutGroup=0"}
 	if postgres != nil {
-		url, err := postgres.Database(ctx, "fleet"+strconv.Itoa(size))
-		if err != nil {
+		var err error
+		if c.address, err = postgres.Database(ctx, "fleet"+strconv.Itoa(size)); err != nil {
 			return nil, err
 		}
-		env = append(env, "OTARIA_DATABASE_URL="+url)
+		env = append(env, "OTARIA_DATABASE_URL="+c.address)
 		if c.watched.database, err = postgres.PID(); err != nil {
 			return nil, err
 		}
@@ -151,6 +159,9 @@ func (p *plan) open(ctx context.Context, postgres *testdb.Durable, database stri
 		return nil, errors.Join(err, c.stop())
 	}
 	p.say("%s: filled in %.1f s", c.name(), time.Since(began).Seconds())
+	if p.rounds == 0 && p.feedback == 0 && !p.rollouts {
+		return c, nil
+	}
 	for _, what := range []string{"once", "twice"} {
 		began = time.Now()
 		if _, err := p.simulate(ctx, c.url, c.fleet, "--flood", "--no-attributes", "--until-idle"); err != nil {

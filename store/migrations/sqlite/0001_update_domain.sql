@@ -211,6 +211,8 @@ CREATE TABLE target (
 ) STRICT;
 CREATE INDEX target_type_id ON target (type_id) WHERE type_id IS NOT NULL;
 CREATE INDEX target_group ON target (tenant_id, group_name) WHERE group_name IS NOT NULL;
+CREATE INDEX target_controller_folded ON target (tenant_id, lower(controller_id));
+CREATE INDEX target_name_folded ON target (tenant_id, lower(name));
 CREATE INDEX target_group_folded ON target (tenant_id, lower(group_name)) WHERE lower(group_name) IS NOT NULL;
 
 -- What deployments change of a target, apart from the rest: PostgreSQL writes a
@@ -243,6 +245,7 @@ CREATE TABLE target_attribute (
 	value     TEXT    NOT NULL,
 	PRIMARY KEY (target_id, key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX target_attribute_folded ON target_attribute (lower(key), lower(value), target_id);
 
 CREATE TABLE target_metadata (
 	target_id INTEGER NOT NULL REFERENCES target (id) ON DELETE CASCADE,
@@ -250,6 +253,7 @@ CREATE TABLE target_metadata (
 	value     TEXT    NOT NULL,
 	PRIMARY KEY (target_id, key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX target_metadata_folded ON target_metadata (lower(key), substr(lower(value), 1, 100), target_id); -- PostgreSQL takes no long text
 
 CREATE TABLE target_tag (
 	id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -269,7 +273,7 @@ CREATE TABLE target_tagging (
 	tag_id    INTEGER NOT NULL REFERENCES target_tag (id) ON DELETE CASCADE,
 	PRIMARY KEY (target_id, tag_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX target_tagging_tag ON target_tagging (tag_id);
+CREATE INDEX target_tagging_tag ON target_tagging (tag_id, target_id);
 
 CREATE TABLE auto_confirm (
 	target_id    INTEGER PRIMARY KEY REFERENCES target (id) ON DELETE CASCADE,
