@@ -7,27 +7,37 @@ import (
 	"time"
 )
 
-// A large heap is nearly all poll index, which holds no pointers: collecting it
-// often costs next to nothing, and room to grow by as much again costs a lot of
-// memory. A small one is left as it is.
+// A large heap is nearly all poll index, which holds no pointers: collecting
+// garbage costs as much as in a small one, and room to grow by as much again, which
+// is what the runtime leaves, costs a lot of memory. So a heap gets this much room
+// between two collections, and no more than the runtime would leave it.
 const (
-	largeHeap        = 64 << 20
-	largeHeapPercent = 40
+	heapRoom = 24 << 20
+	// leastPercent keeps the room of a very large heap from being used up before it
+	// is noticed that the heap has grown.
+	leastPercent = 10
 )
 
-// watchHeap lowers how much a large heap may grow between two collections,
-// until ctx ends. What GOGC says holds for a small one, and for every one if it
-// is less.
-func watchHeap(ctx context.Context) error {
-	usual := debug.SetGCPercent(largeHeapPercent)
-	debug.SetGCPercent(usual)
-	if usual < largeHeapPercent {
-		return nil
+// heapPercent is by how much a heap of so many live bytes may grow, where usual is
+// what holds for a small one.
+func heapPercent(live uint64, usual int) int {
+	if usual < 0 { // no collections at all
+		return usual
 	}
+	percent := 100 * heapRoom / max(live, 1)
+	percent -= percent % leastPercent // changing it stops everything for a moment
+	return min(usual, max(leastPercent, int(min(percent, 1<<20))))
+}
+
+// watchHeap bounds the room of the heap until ctx ends. What GOGC says is the
+// most, in percent.
+func watchHeap(ctx context.Context) error {
+	usual := debug.SetGCPercent(100)
+	debug.SetGCPercent(usual)
 	defer debug.SetGCPercent(usual)
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	now := usual
-	tick := time.NewTicker(5 * time.Second)
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
@@ -36,11 +46,7 @@ func watchHeap(ctx context.Context) error {
 		case <-tick.C:
 		}
 		metrics.Read(live)
-		want := usual
-		if live[0].Value.Uint64() > largeHeap {
-			want = largeHeapPercent
-		}
-		if want != now {
+		if want := heapPercent(live[0].Value.Uint64(), usual); want != now {
 			debug.SetGCPercent(want)
 			now = want
 		}
