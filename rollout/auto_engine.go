@@ -101,6 +101,7 @@ func (e *Engine) autoAssignments() *worker[AutoAssignmentID, pass] {
 			return more, err
 		},
 		rest:   func(p *pass, _ time.Duration) time.Duration { return p.rest() },
+		pause:  func(_ *pass, took time.Duration) time.Duration { return halfTheTime(took) },
 		remark: func(p *pass) string { return p.remark },
 	}
 }

@@ -38,7 +38,7 @@ type Advance struct {
 	Policy    deployment.Policy
 	Approval  bool
 	MaxGroups int
-	StepSize  int64 // targets, at most; 0: as many as Run takes by itself
+	StepSize  int64 // targets, at most; 0: as many as the turn's pace says
 	Moment    query.Moment
 	Now       time.Time
 }
@@ -123,6 +123,7 @@ func (e *Engine) rollouts() *worker[ID, turnState] {
 		},
 		// Looking at a large group takes a while: never all of the time.
 		rest:   func(_ *turnState, took time.Duration) time.Duration { return 5 * took },
+		pause:  func(st *turnState, took time.Duration) time.Duration { return st.turn.pause(took) },
 		remark: func(st *turnState) string { return st.turn.Remark },
 	}
 }

@@ -26,7 +26,7 @@ type Run struct {
 	Approval bool
 	// MaxGroups bounds the groups of a dynamic rollout; not positive: no bound.
 	MaxGroups int
-	// StepSize bounds all steps; 0: StepSize and FillSize do.
+	// StepSize is the size of all steps; 0: the turn's pace has it.
 	StepSize int64
 	Now      time.Time
 }
@@ -55,14 +55,6 @@ type Step struct {
 	Limit int64  // targets, at most
 }
 
-// StepSize is how many targets a step takes: few enough for a moment's work,
-// which on SQLite nothing else can be written in.
-const StepSize = 5000
-
-// FillSize is how many targets are put into a group at once, which costs far
-// less than making their actions.
-const FillSize = 20_000
-
 // Outcome says how a step went.
 type Outcome struct {
 	N      int64 // targets
@@ -74,30 +66,32 @@ type Outcome struct {
 type Turn struct {
 	Judged bool // thresholds were looked at
 	Full   bool // nothing came to match lately: do not look for targets to grow by
+	Work   Work // of the last step
+	Pace   Pace
 	// Remark is what people should know of a rollout that goes on.
 	Remark string
 }
 
-// size is how many targets a step takes that otherwise takes usual ones.
-func (r *Run) size(usual int64) int64 { return cmp.Or(r.StepSize, usual) }
+// size is how many targets a step of the kind takes.
+func (r *Run) size(t *Turn, w Work) int64 { return cmp.Or(r.StepSize, t.Pace.size(w)) }
 
 // Next decides the next step. After more is false the rollout waits for the
 // engine's next turn.
 func (r *Run) Next(t *Turn) (s Step, more bool) {
 	switch r.Rollout.Status {
 	case Creating:
-		return r.fill()
+		return r.fill(t)
 	case Ready:
 		if at := r.Rollout.StartAt; at != nil && !at.After(r.Now) {
 			r.Rollout.Status, r.Rollout.StartedBy = Starting, caller.System
 			r.touch(caller.System)
 		}
 	case Starting:
-		return r.schedule()
+		return r.schedule(t)
 	case Running:
 		return r.judge(t)
 	case Stopping, Deleting:
-		return Step{Work: DropScheduled, Limit: r.size(StepSize)}, true
+		return Step{Work: DropScheduled, Limit: r.size(t, DropScheduled)}, true
 	case Paused, Stopped, Finished, Deleted, WaitingForApproval, ApprovalDenied:
 	}
 	return Step{}, false
@@ -134,7 +128,7 @@ func (r *Run) Done(s Step, o Outcome, t *Turn) (next Step, more bool) {
 	case Grow:
 		return Step{}, r.grown(s.Group, o, t)
 	case DropScheduled:
-		return r.dropped(o)
+		return r.dropped(o, t)
 	case CancelActive, QuitActive:
 		if o.More {
 			return Step{}, true
@@ -155,7 +149,7 @@ func (r *Run) touch(by string) { r.Rollout.ModifiedBy, r.Rollout.ModifiedAt = by
 func (r *Run) touchGroup(g *Group, by string) { g.ModifiedBy, g.ModifiedAt = by, r.Now }
 
 // fill goes on with the groups that are not filled.
-func (r *Run) fill() (Step, bool) {
+func (r *Run) fill(t *Turn) (Step, bool) {
 	for i := range r.Groups {
 		g := &r.Groups[i]
 		switch {
@@ -163,7 +157,7 @@ func (r *Run) fill() (Step, bool) {
 		case g.Dynamic || g.Total >= g.Planned:
 			r.full(i)
 		default:
-			return Step{Fill, g, min(r.size(FillSize), g.Planned-g.Total)}, true
+			return Step{Fill, g, min(r.size(t, Fill), g.Planned-g.Total)}, true
 		}
 	}
 	r.created()
@@ -239,7 +233,7 @@ func dynamicGroup(r *Rollout, number int, like Group, size int64, s GroupStatus,
 }
 
 // schedule goes on with making actions, and begins the first group after that.
-func (r *Run) schedule() (Step, bool) {
+func (r *Run) schedule(t *Turn) (Step, bool) {
 	for i := range r.Groups {
 		g := &r.Groups[i]
 		switch {
@@ -248,12 +242,12 @@ func (r *Run) schedule() (Step, bool) {
 			g.Status = GroupScheduled
 			r.touchGroup(g, r.Rollout.StartedBy)
 		default:
-			return Step{Schedule, g, r.size(StepSize)}, true
+			return Step{Schedule, g, r.size(t, Schedule)}, true
 		}
 	}
 	first := &r.Groups[0]
 	first.Starting = true
-	return Step{Launch, first, r.size(StepSize)}, true
+	return Step{Launch, first, r.size(t, Launch)}, true
 }
 
 func (r *Run) launched(g *Group, o Outcome) (more bool) {
@@ -279,7 +273,7 @@ func (r *Run) launched(g *Group, o Outcome) (more bool) {
 func (r *Run) judge(t *Turn) (Step, bool) {
 	for i := range r.Groups {
 		if g := &r.Groups[i]; g.Starting {
-			return Step{Launch, g, r.size(StepSize)}, true
+			return Step{Launch, g, r.size(t, Launch)}, true
 		}
 	}
 	if t.Judged {
@@ -289,7 +283,7 @@ func (r *Run) judge(t *Turn) (Step, bool) {
 	if last := &r.Groups[len(r.Groups)-1]; r.Rollout.Dynamic && !t.Full && last.Status != GroupError {
 		switch {
 		case last.Total < last.Planned && last.Status != GroupFinished:
-			return Step{Grow, last, min(r.size(StepSize), last.Planned-last.Total)}, true
+			return Step{Grow, last, min(r.size(t, Grow), last.Planned-last.Total)}, true
 		case r.MaxGroups > 0 && len(r.Groups) >= r.MaxGroups:
 			t.Remark = fmt.Sprintf("The rollout has %d groups, which is the maximum: targets that come to match now do not take part.", len(r.Groups))
 		default:
@@ -298,11 +292,11 @@ func (r *Run) judge(t *Turn) (Step, bool) {
 			return Step{}, false
 		}
 	}
-	return r.thresholds()
+	return r.thresholds(t)
 }
 
 // thresholds looks at the groups that run.
-func (r *Run) thresholds() (Step, bool) {
+func (r *Run) thresholds(t *Turn) (Step, bool) {
 	var running []int
 	for i := range r.Groups {
 		if r.Groups[i].Status == GroupRunning {
@@ -331,7 +325,7 @@ func (r *Run) thresholds() (Step, bool) {
 	}
 	for i := range r.Groups {
 		if g := &r.Groups[i]; g.Starting {
-			return Step{Launch, g, r.size(StepSize)}, true
+			return Step{Launch, g, r.size(t, Launch)}, true
 		}
 	}
 	return Step{}, false
@@ -452,7 +446,7 @@ func (r *Run) TriggerNext() error {
 func (r *Run) grown(g *Group, o Outcome, t *Turn) (more bool) {
 	if o.N == 0 { // now for the thresholds
 		t.Full = true
-		_, more = r.thresholds()
+		_, more = r.thresholds(t)
 		return more
 	}
 	g.Total += o.N
@@ -463,12 +457,12 @@ func (r *Run) grown(g *Group, o Outcome, t *Turn) (more bool) {
 }
 
 // dropped goes on with stopping or deleting once nothing is scheduled any more.
-func (r *Run) dropped(o Outcome) (Step, bool) {
+func (r *Run) dropped(o Outcome, t *Turn) (Step, bool) {
 	if o.More {
 		return Step{}, true
 	}
 	if r.Rollout.Status == Deleting && !r.HasActions {
-		return Step{Work: DropMembers, Limit: r.size(FillSize)}, true
+		return Step{Work: DropMembers, Limit: r.size(t, DropMembers)}, true
 	}
 	for i := range r.Groups {
 		if g := &r.Groups[i]; g.open() {
@@ -478,9 +472,9 @@ func (r *Run) dropped(o Outcome) (Step, bool) {
 		r.Groups[i].Starting = false
 	}
 	if r.Rollout.Status == Deleting {
-		return Step{Work: QuitActive, Limit: r.size(StepSize)}, true
+		return Step{Work: QuitActive, Limit: r.size(t, QuitActive)}, true
 	}
-	return Step{Work: CancelActive, Limit: r.size(StepSize)}, true
+	return Step{Work: CancelActive, Limit: r.size(t, CancelActive)}, true
 }
 
 func (r *Run) end() {

@@ -39,6 +39,11 @@ type worker[ID ~int64, S any] struct {
 	// rest says how long to leave a thing alone after a turn whose last share took
 	// this long.
 	rest func(st *S, took time.Duration) time.Duration
+	// pause says how long to leave the machine to others between two steps, of which
+	// the first took so long.
+	pause func(st *S, took time.Duration) time.Duration
+	// wait lets so much time pass; nil: by the machine's clock.
+	wait func(ctx context.Context, d time.Duration)
 	// remark is what people should know of the thing after a turn that did not
 	// fail; nil: nothing.
 	remark func(st *S) string
@@ -117,6 +122,7 @@ func (w *worker[ID, S]) share(ctx context.Context, b Busy[ID], held *lease.Held)
 	w.turn(&it.state, now)
 	ctx = caller.With(ctx, caller.Caller{Tenant: b.Tenant, User: caller.System})
 	for {
+		began := w.now()
 		more, err := w.step(ctx, b, &it.state, held)
 		end := w.now()
 		switch {
@@ -134,9 +140,29 @@ func (w *worker[ID, S]) share(ctx context.Context, b Busy[ID], held *lease.Held)
 			it.due = end.Add(max(w.every, w.rest(&it.state, end.Sub(now))))
 			return false
 		}
-		if end.Sub(now) > shareOfTime {
+		if w.pause != nil {
+			w.breathe(ctx, w.pause(&it.state, end.Sub(began)))
+		}
+		if w.now().Sub(now) > shareOfTime || ctx.Err() != nil {
 			return true
 		}
+	}
+}
+
+// breathe lets time pass, until ctx ends.
+func (w *worker[ID, S]) breathe(ctx context.Context, d time.Duration) {
+	switch {
+	case d <= 0:
+		return
+	case w.wait != nil:
+		w.wait(ctx, d)
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 

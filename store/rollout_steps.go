@@ -73,12 +73,14 @@ func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 		}
 		before := clone(run)
 		step, again := run.Next(&turn)
-		more = again
+		more, turn.Work = again, step.Work
 		for step.Work != rollout.NoWork {
+			began := s.DB.now()
 			o, err := tx.work(ctx, t, run, step, a, chosen)
 			if err != nil {
 				return err
 			}
+			turn.Pace.Took(step.Work, o.N, s.DB.now().Sub(began))
 			if step.Work == rollout.Remove {
 				more = false
 				return nil
