@@ -25,6 +25,9 @@ type dialect struct {
 	// transaction ends.
 	forShare string
 
+	// skipLocked ends a SELECT of the rows to change that nobody else is changing.
+	skipLocked string
+
 	// lock ends a SELECT, too, and locks the rows of these aliases only, in this
 	// order. It leaves room for others to refer to them meanwhile.
 	lock func(aliases ...string) string

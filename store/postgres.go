@@ -36,6 +36,7 @@ func postgresDialect() dialect {
 		driver:     "pgx",
 		migrations: migrationsFor("postgres"),
 		forUpdate:  " FOR UPDATE",
+		skipLocked: " FOR UPDATE SKIP LOCKED",
 		forShare:   " FOR SHARE",
 		lock:       postgresLock,
 		table:      postgresTable,

@@ -58,7 +58,7 @@ func scanTarget(r scanner) (t fleet.Target, err error) {
 // Targets implements fleet.TargetStore.
 func (f Fleet) Targets(ctx context.Context, t tenant.ID, l query.List) ([]fleet.Target, int, error) {
 	return pageOf(ctx, f.DB, t, l, listing{
-		columns: targetColumns(), fields: targetSelect, from: targetFrom, joined: targetJoined, where: "e.tenant_id = $1", args: []any{t}, few: fewRows,
+		columns: targetColumns(), fields: targetSelect, from: targetFrom, joined: targetJoined, where: "e.tenant_id = $1", args: []any{t}, few: fewRows, total: targetTotal,
 	}, scanTarget)
 }
 
@@ -145,7 +145,7 @@ func (f Fleet) CreateTargets(ctx context.Context, t tenant.ID, targets []fleet.T
 			n.ID = fleet.TargetID(id)
 			tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), Data: targetData(n.ControllerID), At: n.CreatedAt.UnixMilli()})
 		}
-		return nil
+		return tx.targetsChanged(ctx, t, len(targets))
 	})
 }
 
@@ -224,7 +224,11 @@ func (f Fleet) DeleteTarget(ctx context.Context, t tenant.ID, id fleet.Controlle
 		if err != nil {
 			return err
 		}
-		if _, err := tx.exec(ctx, "DELETE FROM target WHERE id = $1", key); err != nil {
+		gone, err := tx.affected(ctx, "DELETE FROM target WHERE id = $1", key)
+		if err != nil {
+			return err
+		}
+		if err := tx.targetsChanged(ctx, t, -int(gone)); err != nil {
 			return err
 		}
 		tx.record(event.Event{Tenant: t, Kind: event.TargetDeleted, Subject: key, Reach: event.Reach(key), Data: targetData(id), At: now.UnixMilli()})

@@ -32,6 +32,9 @@ func (f Fleet) Register(ctx context.Context, t tenant.ID, n *fleet.Target) error
 		if err := tx.visited(ctx, id, n.SeenAt); err != nil {
 			return err
 		}
+		if err := tx.targetsChanged(ctx, t, 1); err != nil {
+			return err
+		}
 		tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), Data: targetData(n.ControllerID), At: at})
 		return nil
 	})

@@ -30,7 +30,7 @@ func TestBench(t *testing.T) {
 	if err := os.WriteFile(page, []byte("above\n"+begin+"old\n"+end+"below\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "bench"), "-bin", bin, "-keep", dir, "-fleets", "50,100", "-rounds", "1", "-time", "1200ms", "-warmup", "200ms", "-connections", "4", "-rate", "200", "-rollout-rate", "200", "-feedback", "10", "-reports", "2", "-finish=false", "-write", page)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "bench"), "-bin", bin, "-keep", dir, "-fleets", "50,100", "-rounds", "1", "-time", "1200ms", "-warmup", "200ms", "-connections", "4", "-rate", "200", "-rollout-rate", "200", "-feedback", "10", "-reports", "2", "-finish=false", "-only", "`tag==field", "-write", page)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -47,7 +47,7 @@ func TestBench(t *testing.T) {
 	for line := range strings.SplitSeq(stdout.String(), "\n") {
 		switch {
 		case !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| database") || strings.HasPrefix(line, "| filter"):
-		case strings.Count(line, "|") == 7:
+		case strings.HasPrefix(line, "| `"):
 			queries++
 			if strings.Contains(line, " 0.0 |") {
 				t.Errorf("nothing was measured: %s", line)
@@ -59,8 +59,8 @@ func TestBench(t *testing.T) {
 			}
 		}
 	}
-	if want := len(questions(100)); queries != want {
-		t.Errorf("%d queries were measured, want %d", queries, want)
+	if queries == 0 {
+		t.Error("no queries were measured")
 	}
 	if diff := cmp.Diff(map[string]int{"ceiling": 2, "sqlite": 7, "postgres": 7}, rows); diff != "" {
 		t.Errorf("rows (-want +got):\n%s\n%s", diff, stdout.String())
