@@ -75,7 +75,7 @@ func targetColumns() columns {
 		fields[name+".key"].rel.key, fields[name+".key"].rel.way = rowKey, "target e WHERE e.type_id"
 	}
 	byController := order{sql: "e.controller_id", unique: true}
-	return columns{table: "target e", fields: fields, orders: map[string]order{
+	return columns{table: "target e", joined: targetState, alias: "h", fields: fields, orders: map[string]order{
 		"id":                      byController,
 		"controllerid":            byController,
 		"lastcontrollerrequestat": {sql: "(SELECT r.seen_at FROM target_visit r WHERE r.target_id = e.id)", null: true},

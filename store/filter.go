@@ -15,7 +15,9 @@ import (
 // table has the alias e wherever it is listed, related tables r, links to them l
 // and what lies behind those s.
 type columns struct {
-	table string // as e, without what is joined to it; only where leads are looked for
+	table  string // as e, without what is joined to it; only where leads are looked for
+	joined string // to table, in vain where no condition names the alias: SQLite does not see that when it counts
+	alias  string
 
 	// fields has a column for each path that a comparison can name; a test
 	// holds it against the declared fields.
@@ -506,6 +508,14 @@ func orderBy(sort []query.Order, c columns) (string, error) {
 // rowID sorts by the key of the table, which no client can name.
 const rowID = " id"
 
+// counted is what to count rows of by a condition.
+func (c columns) counted(from, which string) string {
+	if c.joined != "" && from == c.table+c.joined && !strings.Contains(which, c.alias+".") {
+		return c.table
+	}
+	return from
+}
+
 // ordered says whether all rows can be read in this order by an index.
 func (c columns) ordered(sort []query.Order) bool {
 	if len(sort) == 0 {
@@ -590,6 +600,9 @@ func rowsAndTotal[T any](ctx context.Context, q querier, d dialect, list query.L
 	}
 	if total, known := toldBy(rows, list); known {
 		return rows, total, nil
+	}
+	if from == l.from {
+		from = l.columns.counted(from, which)
 	}
 	text := "SELECT count(*) FROM " + from + which
 	if list.Filter == nil && l.total != "" {

@@ -61,10 +61,10 @@ func BenchmarkFilter(b *testing.B) {
 	}
 }
 
-func fillFleet(b testing.TB, db *DB, n int) error {
-	b.Helper()
-	return db.update(b.Context(), func(tx *Tx) error {
-		f := builder{ctx: b.Context(), tx: tx}
+func fillFleet(tb testing.TB, db *DB, n int) error {
+	tb.Helper()
+	return db.update(tb.Context(), func(tx *Tx) error {
+		f := builder{ctx: tb.Context(), tx: tx}
 		numbers := fmt.Sprintf("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) SELECT ", n)
 		serial := "substr('0000000' || CAST(i AS TEXT), length(CAST(i AS TEXT)) + 1)"
 		f.link("tenant (id, name, created_at) VALUES (1, 'T', 0)")
@@ -82,7 +82,7 @@ func fillFleet(b testing.TB, db *DB, n int) error {
 		f.link("target_metadata (target_id, key, value) " + numbers + "i, 'hall', 'h' || CAST(i % 1000 AS TEXT) FROM n")
 		f.link("target_visit (target_id, seen_at) " + numbers + "i, i FROM n")
 		if f.err == nil && db.write == nil {
-			_, f.err = tx.exec(b.Context(), "ANALYZE")
+			_, f.err = tx.exec(tb.Context(), "ANALYZE")
 		}
 		return f.err
 	})

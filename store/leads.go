@@ -204,7 +204,7 @@ func (l *leads) total(ctx context.Context, n query.Node, from string) (total int
 	if err != nil {
 		return 0, err
 	}
-	return count(ctx, l.q, l.dialect, "SELECT count(*) FROM "+from+" WHERE e.tenant_id = $1 AND "+cond, args)
+	return count(ctx, l.q, l.dialect, "SELECT count(*) FROM "+l.columns.counted(from, cond)+" WHERE e.tenant_id = $1 AND "+cond, args)
 }
 
 // maxHead is how much of a long text is in its index.

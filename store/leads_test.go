@@ -146,6 +146,7 @@ func TestFiltersAreServedByIndexes(t *testing.T) {
 			"attribute.revision==r1*":   "",
 			"tag==lab,type==gateway":    "",
 			"name==device*,type==hello": "",
+			"name!=device":              "target",
 		} {
 			plans, _ := targetPage(t, db, filter, 100)
 			byOrder, byCount := plans[len(plans)-2], plans[len(plans)-1]

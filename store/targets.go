@@ -24,7 +24,8 @@ const (
 
 	// targetFrom is a target e with its state h. A target has one for certain; as it
 	// stands here the databases leave it out where nothing asks for it.
-	targetFrom = "target e LEFT JOIN target_state h ON h.target_id = e.id"
+	targetFrom  = "target e" + targetState
+	targetState = " LEFT JOIN target_state h ON h.target_id = e.id"
 
 	// targetLocked is the same for those who lock the state, and so the target.
 	targetLocked = "target e JOIN target_state h ON h.target_id = e.id"
