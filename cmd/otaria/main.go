@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -167,6 +168,9 @@ func (s *serveCommand) Run(st streams) error {
 	}
 	if s.EventsCount < server.MinEventsCount {
 		return fmt.Errorf("--events-count: %d is less than %d: one change may make thousands of events", s.EventsCount, server.MinEventsCount)
+	}
+	if have, want := runtime.GOMAXPROCS(0), threads(runtime.GOMAXPROCS(0), s.DatabaseURL, os.Getenv("GOMAXPROCS")); want != have {
+		runtime.GOMAXPROCS(want) // which the runtime no longer adapts to a container's limit by itself
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
