@@ -191,7 +191,7 @@ func TestAChangeThatCannotBeSaved(t *testing.T) {
 				_, errs[i] = Deployment{w.db}.UpdateCase(w.ctx, w.tenant, name, ids[name], func(c *deployment.Case) error {
 					runs[i]++
 					if name == "bad" {
-						c.Holding.Assigned = 999_999    // which is no set: SQLite minds
+						c.Holding.Assigned = 999_999     // which is no set: SQLite minds
 						c.Action.ModifiedBy = "an\x00na" // which is no text: PostgreSQL minds
 					}
 					return said("here")(c)
