@@ -133,7 +133,7 @@ func (q *caseQueue) work() {
 		if batch = q.next(batch); len(batch) == 0 {
 			return
 		}
-		q.run(batch)
+		batch = q.run(batch)
 		for _, c := range batch {
 			close(c.done)
 		}
@@ -149,6 +149,21 @@ func (q *caseQueue) next(last []*caseChange) (batch []*caseChange) {
 			delete(q.busy, k)
 		}
 	}
+	if batch = q.take(nil); len(batch) == 0 {
+		q.workers--
+	}
+	return batch
+}
+
+// more adds to a batch what has come since it was taken.
+func (q *caseQueue) more(batch []*caseChange) []*caseChange {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.take(batch)
+}
+
+// take adds to the batch what waits and may run now. The caller holds the lock.
+func (q *caseQueue) take(batch []*caseChange) []*caseChange {
 	var left []*caseChange
 	for i, c := range q.waiting {
 		if len(batch) == maxCases {
@@ -162,9 +177,6 @@ func (q *caseQueue) next(last []*caseChange) (batch []*caseChange) {
 		}
 	}
 	q.waiting = left
-	if len(batch) == 0 {
-		q.workers--
-	}
 	return batch
 }
 
@@ -182,28 +194,32 @@ func (q *caseQueue) claim(c *caseChange) bool {
 	return true
 }
 
-// run carries the batch out. When the fault may be that of one of them, each is
-// tried alone.
-func (q *caseQueue) run(batch []*caseChange) {
-	err := q.attempt(batch)
+// run carries the batch out, with what has come when its transaction begins,
+// and returns all that. When the fault may be that of one of them, each is tried
+// alone.
+func (q *caseQueue) run(batch []*caseChange) []*caseChange {
+	batch, err := q.attempt(batch, q.more)
 	if err == nil || len(batch) == 1 || fault.Is(err, fault.Unavailable) {
-		return
+		return batch
 	}
 	for i := range batch {
-		if err := q.attempt(batch[i : i+1]); fault.Is(err, fault.Unavailable) {
+		if _, err := q.attempt(batch[i:i+1], nil); fault.Is(err, fault.Unavailable) {
 			for _, c := range batch[i+1:] {
 				c.reset()
 				c.err = err
 			}
-			return
+			break
 		}
 	}
+	return batch
 }
 
-// attempt carries the batch out in one transaction and returns why that failed.
+// attempt carries the batch out in one transaction, with what more, if it is not
+// nil, adds to it once that has begun. It returns all that, and why it failed.
 // Each change knows how it went, then: what its own rules said against it, or
 // else what befell the transaction.
-func (q *caseQueue) attempt(batch []*caseChange) (err error) {
+func (q *caseQueue) attempt(first []*caseChange, more func([]*caseChange) []*caseChange) (batch []*caseChange, err error) {
+	batch = first
 	for _, c := range batch {
 		c.reset()
 	}
@@ -216,7 +232,13 @@ func (q *caseQueue) attempt(batch []*caseChange) (err error) {
 			}
 		}
 	}()
-	return q.db.update(ctx, func(tx *Tx) error { return tx.changeCases(ctx, batch) })
+	err = q.db.updateKeyed(ctx, func(tx *Tx) error {
+		if more != nil {
+			batch, more = more(batch), nil
+		}
+		return tx.changeCases(ctx, batch)
+	})
+	return batch, err
 }
 
 // changeCases loads the cases, lets each change decide, and saves what they
@@ -345,7 +367,7 @@ func (tx *Tx) loadCases(ctx context.Context, list []*caseChange) error {
 		for i, c := range list {
 			tenants[i], ids[i], byID[c.id] = int64(c.tenant), int64(c.id), c
 		}
-		found, err := all(ctx, tx, scanCase, "SELECT "+caseRow+" FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[])) AS i (tenant, id) JOIN action e ON e.tenant_id = i.tenant AND e.id = i.id JOIN target t ON t.id = e.target_id JOIN target_state h ON h.target_id = e.target_id ORDER BY h.target_id"+tx.db.lock("h", "e"), tenants, ids)
+		found, err := all(ctx, tx, scanCase, loadCasesPostgres(), tenants, ids)
 		if err != nil {
 			return err
 		}
@@ -363,6 +385,17 @@ func (tx *Tx) loadCases(ctx context.Context, list []*caseChange) error {
 		}
 	}
 	return nil
+}
+
+// loadCasesPostgres reads the cases of tenants and actions. Each OFFSET and lock
+// keeps PostgreSQL from going another way than from the ids to their targets, in
+// order, and on to the actions.
+func loadCasesPostgres() string {
+	return "SELECT " + caseRow + " FROM (SELECT i.tenant, a.id, a.target_id FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[])) AS i (tenant, id)" +
+		" CROSS JOIN LATERAL (SELECT x.id, x.target_id FROM action x WHERE x.tenant_id = i.tenant AND x.id = i.id OFFSET 0) AS a ORDER BY a.target_id) AS k" +
+		" CROSS JOIN LATERAL (SELECT s.* FROM target_state s WHERE s.target_id = k.target_id" + postgresLock("s") + ") AS h" +
+		" CROSS JOIN LATERAL (SELECT x.* FROM action x WHERE x.tenant_id = k.tenant AND x.id = k.id AND x.target_id = h.target_id" + postgresLock("x") + ") AS e" +
+		" CROSS JOIN LATERAL (SELECT x.* FROM target x WHERE x.id = h.target_id OFFSET 0) AS t"
 }
 
 // saveCases writes what the changes decided, and gives the new entries their ids.

@@ -269,6 +269,37 @@ func TestReportsAtOnce(t *testing.T) {
 	})
 }
 
+// Servers that share a database hear of the same actions.
+func TestReportsToTwoServers(t *testing.T) {
+	t.Parallel()
+	d := testdb.Postgres(t)
+	w := newWorld(t, open(t, d))
+	names := []fleet.ControllerID{"c", "a", "b"}
+	w.targets(t, names...)
+	ids := w.assign(t, w.set(t, "one"), names...)
+	other := *w.service
+	other.Store = Deployment{open(t, d)}
+	const reports = 20
+	var wg sync.WaitGroup
+	for _, server := range []*deployment.Service{w.service, &other} {
+		for _, name := range names {
+			wg.Go(func() {
+				for range reports {
+					if err := server.Report(w.ctx, name, ids[name], deployment.Report{Execution: deployment.ExecProceeding}); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for _, name := range names {
+		if told := w.told(t, ids[name]); len(told) != 2+2*reports {
+			t.Errorf("%s: %d lines, want %d", name, len(told), 2+2*reports)
+		}
+	}
+}
+
 // Whoever leaves the queue changes nothing, and hears at once.
 func TestACallerLeavesTheQueue(t *testing.T) {
 	t.Parallel()
@@ -322,5 +353,41 @@ func TestReportsWithoutAnAnswer(t *testing.T) {
 	}
 	for _, name := range []fleet.ControllerID{"a", "b"} { // the answer was lost, the commit was not
 		expect(t, string(name), "finished closed", w.told(t, ids[name])[0])
+	}
+}
+
+// However small the tables were when PostgreSQL made its plan, it goes by keys:
+// the plan is kept when they are large.
+func TestCasesAreFoundByKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, open(t, testdb.Postgres(t)))
+	w.targets(t, "a", "b")
+	ids := w.assign(t, w.set(t, "one"), "a", "b")
+	w.exec(t, "ANALYZE")
+	var plan []string
+	if err := w.db.updateKeyed(w.ctx, func(tx *Tx) error {
+		for _, text := range []string{"SET LOCAL plan_cache_mode = force_generic_plan", "PREPARE load (bigint[], bigint[]) AS " + loadCasesPostgres()} {
+			if _, err := tx.exec(w.ctx, text); err != nil {
+				return err
+			}
+		}
+		var err error
+		plan, err = all(w.ctx, tx, scalar[string], fmt.Sprintf("EXPLAIN EXECUTE load ('{%d}', '{%d}')", w.tenant, ids["a"]))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	tables := 0
+	for i, line := range plan {
+		if !strings.Contains(line, " on ") || strings.Contains(line, "Function Scan") || strings.Contains(line, "Subquery Scan") {
+			continue
+		}
+		tables++
+		if i+1 == len(plan) || !strings.Contains(plan[i+1], "Index Cond") || !strings.Contains(plan[i+1], "(id = ") && !strings.Contains(plan[i+1], "(target_id = ") {
+			t.Errorf("not by its key: %s", line)
+		}
+	}
+	if tables != 4 || t.Failed() {
+		t.Errorf("%d tables are read, want 4:\n%s", tables, strings.Join(plan, "\n"))
 	}
 }

@@ -47,6 +47,7 @@ type DB struct {
 	read  *sql.DB // SQLite: many readers; PostgreSQL: the one pool
 	write *sql.DB // SQLite: one connection; PostgreSQL: nil
 	group *writer // SQLite: joins transactions into one commit; PostgreSQL: nil
+	keyed *sql.DB // PostgreSQL: connections for changes of known rows; SQLite: nil
 	stmts statements
 	cases caseQueue
 
@@ -77,10 +78,16 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	db.rename()
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		db.dialect = postgresDialect()
-		pool, err := openPostgres(o.URL)
+		pool, err := openPostgres(o.URL, "")
 		if err != nil {
 			return nil, fmt.Errorf("database address: %w", err)
 		}
+		if db.keyed, err = openPostgres(o.URL, alongKeys); err != nil {
+			return nil, errors.Join(fmt.Errorf("database address: %w", err), pool.Close())
+		}
+		db.keyed.SetMaxOpenConns(caseWorkers)
+		db.keyed.SetMaxIdleConns(caseWorkers)
+		db.keyed.SetConnMaxIdleTime(5 * time.Minute)
 		n := o.MaxConns
 		if n == 0 {
 			n = max(16, 4*runtime.NumCPU())
@@ -130,6 +137,9 @@ func (db *DB) Close() error {
 	}
 	if db.write != nil {
 		err = errors.Join(err, db.write.Close())
+	}
+	if db.keyed != nil {
+		err = errors.Join(err, db.keyed.Close())
 	}
 	return err
 }
@@ -263,6 +273,16 @@ func (tx *Tx) insert(ctx context.Context, text string, args ...any) (id int64, e
 // an earlier run. On SQLite several calls share one commit: nobody is
 // acknowledged before it is on disk, and a failing change is undone alone.
 func (db *DB) update(ctx context.Context, change func(*Tx) error) error {
+	return db.updateBy(ctx, db.read, change)
+}
+
+// updateKeyed is update for a change whose statements find all rows by keys.
+func (db *DB) updateKeyed(ctx context.Context, change func(*Tx) error) error {
+	return db.updateBy(ctx, db.keyed, change)
+}
+
+// updateBy is update by connections of the pool, where there is a choice.
+func (db *DB) updateBy(ctx context.Context, pool *sql.DB, change func(*Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -279,7 +299,7 @@ func (db *DB) update(ctx context.Context, change func(*Tx) error) error {
 	if db.group != nil {
 		err = db.group.do(ctx, noted)
 	} else {
-		err = db.updatePostgres(ctx, noted)
+		err = db.updatePostgres(ctx, pool, noted)
 	}
 	if err != nil {
 		if errors.Is(err, errUnsure) { // it may be committed, or will be: nobody may rely on what was before
@@ -327,9 +347,9 @@ func errPatience(ctx context.Context, err error) error {
 // tries bounds how often a PostgreSQL transaction is repeated.
 const tries = 10
 
-func (db *DB) updatePostgres(ctx context.Context, change func(*Tx) error) error {
+func (db *DB) updatePostgres(ctx context.Context, pool *sql.DB, change func(*Tx) error) error {
 	for try := 1; ; try++ {
-		err := db.tryPostgres(ctx, change)
+		err := db.tryPostgres(ctx, pool, change)
 		if err == nil || try == tries || db.classify(err) != failureRetry {
 			return err
 		}
@@ -343,12 +363,12 @@ func (db *DB) updatePostgres(ctx context.Context, change func(*Tx) error) error 
 	}
 }
 
-func (db *DB) tryPostgres(ctx context.Context, change func(*Tx) error) error {
+func (db *DB) tryPostgres(ctx context.Context, pool *sql.DB, change func(*Tx) error) error {
 	// A caller who leaves ends the statements, but not the commit: its outcome
 	// would be unknown.
 	whole, cancel := db.patient(context.WithoutCancel(ctx))
 	defer cancel()
-	conn, err := db.read.Conn(ctx)
+	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return err
 	}

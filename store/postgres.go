@@ -19,16 +19,22 @@ import (
 // million targets. A transaction whose process went silent is ended after a while,
 // which is longer than patience: a host that is gone without closing its
 // connections would keep its leases and rows locked for hours.
-func openPostgres(url string) (*sql.DB, error) {
+func openPostgres(url, settings string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, err
 	}
 	return stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, "SET jit = off; SET idle_in_transaction_session_timeout = '45s'")
+		_, err := c.Exec(ctx, "SET jit = off; SET idle_in_transaction_session_timeout = '45s'; "+settings)
 		return err
 	})), nil
 }
+
+// alongKeys makes statements that find rows by keys go from the keys to the rows.
+// PostgreSQL keeps the plan of a statement until statistics are made anew: one
+// that was right for a table of a hundred rows would read a million of them for
+// each batch, for a minute after a rollout began.
+const alongKeys = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off"
 
 func postgresDialect() dialect {
 	return dialect{
