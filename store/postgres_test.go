@@ -344,9 +344,10 @@ func TestFollowALongTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record := func(q interface {
+	type executor interface {
 		ExecContext(context.Context, string, ...any) (sql.Result, error)
-	}, kind event.Kind, n int) {
+	}
+	record := func(q executor, kind event.Kind, n int) {
 		t.Helper()
 		if _, err := q.ExecContext(t.Context(), "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) SELECT 1, $1, $2, 1, -1, '{}', 1 FROM generate_series(1, $3)", there.node.Load(), string(kind), n); err != nil {
 			t.Fatal(err)
