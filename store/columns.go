@@ -41,8 +41,8 @@ func targetColumns() columns {
 	assigned := &relation{near: "h.assigned_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id", end: "distribution_set r", key: "h.target_id", way: "target_state h WHERE h.assigned_set"}
 	installed := &relation{near: "h.installed_set", far: "r.id", from: "distribution_set r", tenant: "r.tenant_id", end: "distribution_set r", key: "h.target_id", way: "target_state h WHERE h.installed_set"}
 	visit := &relation{near: "e.id", far: "r.target_id", from: "target_visit r"}
-	attribute := &relation{near: "e.id", far: "r.target_id", from: "target_attribute r"}
-	metadata := &relation{near: "e.id", far: "r.target_id", from: "target_metadata r"}
+	attribute := &relation{near: "e.id", far: "r.target_id", from: "target_attribute r", keyed: true}
+	metadata := &relation{near: "e.id", far: "r.target_id", from: "target_metadata r", keyed: true}
 	confirm := &relation{near: "e.id", far: "r.target_id", from: "auto_confirm r"}
 	fields := audited(map[string]column{
 		"id":                      {sql: "e.controller_id", index: byText},
@@ -78,6 +78,8 @@ func targetColumns() columns {
 	return columns{table: "target e", joined: targetState, alias: "h", fields: fields, orders: map[string]order{
 		"id":                      byController,
 		"controllerid":            byController,
+		"name":                    {sql: "e.name", index: true},
+		"createdat":               {sql: "e.created_at", index: true},
 		"lastcontrollerrequestat": {sql: "(SELECT r.seen_at FROM target_visit r WHERE r.target_id = e.id)", null: true},
 		"assignedds":              {sql: "h.assigned_set", null: true},
 		"installedds":             {sql: "h.installed_set", null: true},

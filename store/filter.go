@@ -49,6 +49,7 @@ type relation struct {
 	from   string // the related tables
 	tenant string // the related row's tenant, so that an index of that tenant serves; empty where it has none
 	reach  query.Reach
+	keyed  bool   // of a map, whose index begins with the key
 	end    string // of byFew: the related table alone, as r
 	key    string // of byFew: what the way from the related row leads to, the listed rows' ids
 	way    string // and that way: the rows of one related row, up to its id
@@ -59,6 +60,7 @@ type order struct {
 	sql    string
 	null   bool
 	unique bool // no two rows are equal: what comes later has no say
+	index  bool // all rows can be read in this order by an index, or nearly so
 }
 
 // condition turns a filter into a condition on the alias e, with its values as
@@ -119,6 +121,7 @@ type piece struct {
 	sql  string
 	rel  *relation
 	cond string // on a row of rel
+	each bool   // no index leads to the rows of rel: they are looked up from each listed one
 }
 
 // node reads a node. must says that the whole condition is false where the node
@@ -149,6 +152,7 @@ func (f *filter) or(n query.Or) (piece, error) {
 	var own []string
 	var relations []*relation
 	conds := map[*relation][]string{}
+	each := map[*relation]bool{}
 	for _, term := range n {
 		p, err := f.node(term, false)
 		if err != nil {
@@ -162,12 +166,14 @@ func (f *filter) or(n query.Or) (piece, error) {
 			relations = append(relations, p.rel)
 		}
 		conds[p.rel] = append(conds[p.rel], p.cond)
+		each[p.rel] = each[p.rel] || p.each
 	}
 	if len(own) == 0 && len(relations) == 1 {
-		return piece{rel: relations[0], cond: balanced(" OR ", conds[relations[0]])}, nil
+		r := relations[0]
+		return piece{rel: r, cond: balanced(" OR ", conds[r]), each: each[r]}, nil
 	}
 	for _, r := range relations {
-		own = append(own, f.render(piece{rel: r, cond: balanced(" OR ", conds[r])}, false))
+		own = append(own, f.render(piece{rel: r, cond: balanced(" OR ", conds[r]), each: each[r]}, false))
 	}
 	return piece{sql: balanced(" OR ", own)}, nil
 }
@@ -191,7 +197,7 @@ func (f *filter) render(p piece, must bool) string {
 	if r == nil {
 		return p.sql
 	}
-	if f.dialect.orLooksUp && (!must || f.joins == maxJoins) {
+	if p.each || f.dialect.orLooksUp && (!must || f.joins == maxJoins) {
 		return f.exists("EXISTS", r, p.cond)
 	}
 	f.joins++
@@ -207,6 +213,9 @@ func (f *filter) none(r *relation, cond string) string { return f.exists("NOT EX
 func (f *filter) exists(verb string, r *relation, cond string) string {
 	if f.perRow { // by the row's id alone, whatever else has an index
 		return fmt.Sprintf("%s (SELECT 1 FROM %s WHERE %s = %s AND (%s) IS TRUE%s)", verb, r.from, r.far, r.near, cond, f.dialect.perRow)
+	}
+	if r.keyed { // an index of the key would lead to as many rows as there are targets, again for each of these
+		cond = "(" + cond + ") IS TRUE"
 	}
 	exists := fmt.Sprintf("%s (SELECT 1 FROM %s WHERE %s = %s AND %s)", verb, r.from, r.far, r.near, cond)
 	if f.joins == maxJoins {
@@ -380,13 +389,20 @@ func (f *filter) entry(c query.Comparison, col column, q question) piece {
 	key := f.fold(col.key, c.Key) + " = " + f.param(storable(c.Key))
 	switch {
 	case q.about == there && !q.not:
-		return piece{rel: col.rel, cond: key}
+		return piece{rel: col.rel, cond: key, each: true}
 	case q.about == there:
 		return piece{sql: f.none(col.rel, key)}
 	case q.about == filled && q.not:
 		return piece{sql: f.none(col.rel, "("+key+" AND "+col.sql+" <> '')")}
 	}
-	return piece{rel: col.rel, cond: "(" + key + " AND " + q.own(col) + ")"}
+	return piece{rel: col.rel, cond: "(" + key + " AND " + q.own(col) + ")", each: q.not || !startsAlike(c)}
+}
+
+// startsAlike says whether an index on a text leads to little else than what a
+// comparison is true of.
+func startsAlike(c query.Comparison) bool {
+	parts, pattern := query.Pattern(c.Values[0])
+	return c.Op == query.In || c.Op == query.Equal && (!pattern || parts[0] != "")
 }
 
 // compare is the condition that a column stands in this relation to the values.
@@ -522,7 +538,7 @@ func (c columns) ordered(sort []query.Order) bool {
 		return true
 	}
 	o, err := c.order(sort[0].Field)
-	return err == nil && o.unique
+	return err == nil && (o.unique || o.index)
 }
 
 func (c columns) order(field string) (order, error) {

@@ -54,9 +54,9 @@ func (p *planner) explain(ctx context.Context, text string, args []any) {
 }
 
 // targetPage reads a page of all targets and returns the plans of what that takes.
-func targetPage(t *testing.T, db *DB, text string, few int) (plans []string, total int64) {
+func targetPage(t *testing.T, db *DB, text string, few int, sort ...query.Order) (plans []string, total int64) {
 	t.Helper()
-	l := query.List{Limit: 50, Sort: []query.Order{{Field: "id"}}, Moment: query.Moment{Now: now}}
+	l := query.List{Limit: 50, Sort: append(sort, query.Order{Field: "id"}), Moment: query.Moment{Now: now}}
 	if text != "" {
 		var err error
 		if l.Filter, err = query.Parse(text, fleet.TargetFields()); err != nil {
@@ -132,6 +132,25 @@ func TestFiltersAreServedByIndexes(t *testing.T) {
 			for _, whole := range []string{"SCAN e", "Seq Scan on target ", "sqlite_autoindex_target_1", "target_tenant (tenant_id=?)", "target_tenant_id_controller_id_key"} {
 				if strings.Contains(all, whole) {
 					t.Errorf("%s looks at all targets:\n%s", test.filter, all)
+				}
+			}
+		}
+		// The key alone leads to too many, and for each target again.
+		for _, filter := range []string{"attribute.serial=is=null", "attribute.revision!=r17", "attribute.revision==*17", "attribute.serial==''", "metadata.hall=is=null", "metadata.hall!=h17"} {
+			plans, _ := targetPage(t, db, filter, 3000)
+			if all := strings.Join(plans, "\n\n"); strings.Contains(all, "target_attribute_folded") || strings.Contains(all, "target_metadata_folded") {
+				t.Errorf("%s goes by the key:\n%s", filter, all)
+			}
+		}
+		for field, index := range map[string]string{"name": "target_name", "createdat": "target_created"} {
+			for _, desc := range []bool{false, true} {
+				for _, filter := range []string{"", "tag==lab"} {
+					plans, _ := targetPage(t, db, filter, 100, query.Order{Field: field, Desc: desc})
+					p := strings.Join(plans, "\n\n")
+					sorts := strings.Contains(p, "FOR ORDER BY") || strings.Contains(p, "Sort  (") && !strings.Contains(p, "Incremental Sort  (")
+					if sorts || !strings.Contains(p, index+" ") {
+						t.Errorf("%s by %s, descending %t: not in the order of %s:\n%s", filter, field, desc, index, p)
+					}
 				}
 			}
 		}

@@ -214,6 +214,8 @@ CREATE INDEX target_type_id ON target (type_id) WHERE type_id IS NOT NULL;
 CREATE INDEX target_group ON target (tenant_id, group_name) WHERE group_name IS NOT NULL;
 CREATE INDEX target_controller_folded ON target (tenant_id, lower(controller_id));
 CREATE INDEX target_name_folded ON target (tenant_id, lower(name));
+CREATE INDEX target_name ON target (tenant_id, name);
+CREATE INDEX target_created ON target (tenant_id, created_at);
 CREATE INDEX target_group_folded ON target (tenant_id, lower(group_name)) WHERE lower(group_name) IS NOT NULL;
 
 -- How many targets a tenant has is the sum of these: who creates or deletes some
