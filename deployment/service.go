@@ -38,8 +38,8 @@ type CaseStore interface {
 	// decide, and saves the outcome with its new entries and its event, in one
 	// transaction, which calls for other targets may share. change may run more
 	// than once, each time on a case that was loaded anew, and must keep nothing
-	// from an earlier run; it must not block nor call the store, and runs on a
-	// goroutine of the store's, though it panics in the caller's. It does not run
+	// from an earlier run; it must not block nor call the store, and may run on
+	// another goroutine than the caller's, though it panics in that one. It does not run
 	// once ctx has ended. fault.NotFound when there is no such target or action,
 	// fault.ForeignAction when the action is another target's, else what change
 	// returns.

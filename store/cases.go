@@ -86,16 +86,21 @@ const (
 // do runs the change and returns once it is on disk, or undone. It panics when
 // the change did.
 func (q *caseQueue) do(ctx context.Context, c *caseChange) error {
-	ctx, cancel := q.db.patient(ctx)
-	defer cancel()
-	q.add(c)
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		if q.withdraw(c) {
-			return q.db.fault(errPatience(ctx, ctx.Err()))
+	if q.add(c) {
+		if next := q.next(q.carry([]*caseChange{c})); len(next) > 0 {
+			go q.work(next)
 		}
-		<-c.done // it is under way
+	} else {
+		ctx, cancel := q.db.patient(ctx)
+		defer cancel()
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			if q.withdraw(c) {
+				return q.db.fault(errPatience(ctx, ctx.Err()))
+			}
+			<-c.done // it is under way
+		}
 	}
 	if c.panicked != nil {
 		panic(c.panicked)
@@ -103,14 +108,23 @@ func (q *caseQueue) do(ctx context.Context, c *caseChange) error {
 	return c.err
 }
 
-func (q *caseQueue) add(c *caseChange) {
+// add reports whether the change is its caller's to carry out, as the first of a
+// batch, since nobody else is there. Otherwise a worker will take it.
+func (q *caseQueue) add(c *caseChange) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting = append(q.waiting, c)
-	if q.workers < caseWorkers {
+	idle := q.workers < caseWorkers
+	if idle {
 		q.workers++
-		go q.work()
 	}
+	if idle && len(q.waiting) == 0 && q.claim(c) {
+		return true
+	}
+	q.waiting = append(q.waiting, c)
+	if idle {
+		go func() { q.work(q.next(nil)) }()
+	}
+	return false
 }
 
 // withdraw takes the change out of the queue, if it is still there.
@@ -125,19 +139,21 @@ func (q *caseQueue) withdraw(c *caseChange) bool {
 	return true
 }
 
-// work runs batch after batch until nothing waits that it may take. What waits
-// for a target of another worker's batch is taken by that worker.
-func (q *caseQueue) work() {
-	var batch []*caseChange
-	for {
-		if batch = q.next(batch); len(batch) == 0 {
-			return
-		}
-		batch = q.run(batch)
-		for _, c := range batch {
-			close(c.done)
-		}
+// work carries out batch after batch until nothing waits that it may take. What
+// waits for a target of another worker's batch is taken by that worker.
+func (q *caseQueue) work(batch []*caseChange) {
+	for len(batch) > 0 {
+		batch = q.next(q.carry(batch))
 	}
+}
+
+// carry runs the batch, and what joins it, and tells their callers.
+func (q *caseQueue) carry(batch []*caseChange) []*caseChange {
+	batch = q.run(batch)
+	for _, c := range batch {
+		close(c.done)
+	}
+	return batch
 }
 
 // next releases what the last batch held and takes the next one.
@@ -354,10 +370,14 @@ func scanCase(s scanner) (*deployment.Case, error) {
 // there stay nil. On PostgreSQL the targets are locked in the order of their ids,
 // each before its action.
 func (tx *Tx) loadCases(ctx context.Context, list []*caseChange) error {
-	if tx.db.group != nil {
+	if tx.oneByOne(list) {
+		text := "SELECT " + caseRow + " FROM action e JOIN target t ON t.id = e.target_id JOIN target_state h ON h.target_id = e.target_id WHERE e.tenant_id = $1 AND e.id = $2"
+		if tx.db.group == nil {
+			text = loadCasesPostgres("(SELECT x.tenant_id AS tenant, x.id, x.target_id FROM action x WHERE x.tenant_id = $1 AND x.id = $2 OFFSET 0)")
+		}
 		for _, c := range list {
 			var err error
-			if c.c, err = scanCase(tx.row(ctx, "SELECT "+caseRow+" FROM action e JOIN target t ON t.id = e.target_id JOIN target_state h ON h.target_id = e.target_id WHERE e.tenant_id = $1 AND e.id = $2", c.tenant, int64(c.id))); err != nil && !none(err) {
+			if c.c, err = scanCase(tx.row(ctx, text, c.tenant, int64(c.id))); err != nil && !none(err) {
 				return err
 			}
 		}
@@ -367,7 +387,7 @@ func (tx *Tx) loadCases(ctx context.Context, list []*caseChange) error {
 		for i, c := range list {
 			tenants[i], ids[i], byID[c.id] = int64(c.tenant), int64(c.id), c
 		}
-		found, err := all(ctx, tx, scanCase, loadCasesPostgres(), tenants, ids)
+		found, err := all(ctx, tx, scanCase, loadCasesPostgres(severalCases), tenants, ids)
 		if err != nil {
 			return err
 		}
@@ -387,32 +407,41 @@ func (tx *Tx) loadCases(ctx context.Context, list []*caseChange) error {
 	return nil
 }
 
-// loadCasesPostgres reads the cases of tenants and actions. Each OFFSET and lock
+// severalCases finds actions by two lists, of tenants and ids, in the order in
+// which their targets are locked.
+const severalCases = `(SELECT i.tenant, a.id, a.target_id FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[])) AS i (tenant, id)
+	CROSS JOIN LATERAL (SELECT x.id, x.target_id FROM action x WHERE x.tenant_id = i.tenant AND x.id = i.id OFFSET 0) AS a ORDER BY a.target_id)`
+
+// loadCasesPostgres reads the cases of what a query finds. Each OFFSET and lock
 // keeps PostgreSQL from going another way than from the ids to their targets, in
 // order, and on to the actions.
-func loadCasesPostgres() string {
-	return "SELECT " + caseRow + " FROM (SELECT i.tenant, a.id, a.target_id FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[])) AS i (tenant, id)" +
-		" CROSS JOIN LATERAL (SELECT x.id, x.target_id FROM action x WHERE x.tenant_id = i.tenant AND x.id = i.id OFFSET 0) AS a ORDER BY a.target_id) AS k" +
+func loadCasesPostgres(which string) string {
+	return "SELECT " + caseRow + " FROM " + which + " AS k" +
 		" CROSS JOIN LATERAL (SELECT s.* FROM target_state s WHERE s.target_id = k.target_id" + postgresLock("s") + ") AS h" +
 		" CROSS JOIN LATERAL (SELECT x.* FROM action x WHERE x.tenant_id = k.tenant AND x.id = k.id AND x.target_id = h.target_id" + postgresLock("x") + ") AS e" +
 		" CROSS JOIN LATERAL (SELECT x.* FROM target x WHERE x.id = h.target_id OFFSET 0) AS t"
 }
 
+// oneByOne reports whether the cases are read and written row by row: on SQLite,
+// where a statement costs no round trip and lists take longer, and of one case.
+func (tx *Tx) oneByOne(list []*caseChange) bool { return tx.db.group != nil || len(list) == 1 }
+
 // saveCases writes what the changes decided, and gives the new entries their ids.
 func (tx *Tx) saveCases(ctx context.Context, list []*caseChange) error {
-	save := tx.saveCasesSQLite
+	enter := tx.enterCasesSQLite
 	if tx.db.group == nil {
-		save = tx.saveCasesPostgres
+		enter = tx.enterCasesPostgres
 	}
-	return save(ctx, list)
-}
-
-// saveCasesSQLite writes actions and targets row by row: there a statement costs
-// no round trip, and lists take longer.
-func (tx *Tx) saveCasesSQLite(ctx context.Context, list []*caseChange) error {
-	if err := tx.enterCasesSQLite(ctx, list); err != nil {
+	if err := enter(ctx, list); err != nil {
 		return err
 	}
+	if tx.oneByOne(list) {
+		return tx.saveEachCase(ctx, list)
+	}
+	return tx.saveCasesPostgres(ctx, list)
+}
+
+func (tx *Tx) saveEachCase(ctx context.Context, list []*caseChange) error {
 	for _, c := range list {
 		a, h := &c.c.Action, &c.c.Holding
 		if c.moved() {
@@ -436,6 +465,8 @@ func (tx *Tx) saveCasesSQLite(ctx context.Context, list []*caseChange) error {
 	return nil
 }
 
+const entryColumns = "(tenant_id, action_id, status, occurred_at, reported_at, code, messages)"
+
 // entriesAtOnce is how many entries one statement adds on SQLite.
 const entriesAtOnce = 16
 
@@ -443,7 +474,7 @@ const entriesAtOnce = 16
 // are given one after the other there, and the last one is known for nothing.
 func (tx *Tx) enterCasesSQLite(ctx context.Context, list []*caseChange) error {
 	const one = "(?, ?, ?, ?, ?, ?, ?)"
-	const text = "INSERT INTO action_status (tenant_id, action_id, status, occurred_at, reported_at, code, messages) VALUES " + one
+	const text = "INSERT INTO action_status " + entryColumns + " VALUES " + one
 	var entries []*deployment.Entry
 	var args []any
 	for _, c := range list {
@@ -481,9 +512,6 @@ func (tx *Tx) enterCasesSQLite(ctx context.Context, list []*caseChange) error {
 
 // saveCasesPostgres writes all rows of a table by one statement.
 func (tx *Tx) saveCasesPostgres(ctx context.Context, list []*caseChange) error {
-	if err := tx.enterCasesPostgres(ctx, list); err != nil {
-		return err
-	}
 	var actions struct {
 		id, status, kind, revision, entries, newest, modifiedAt []int64
 		active, consent                                         []bool
@@ -553,14 +581,22 @@ func (tx *Tx) enterCasesPostgres(ctx context.Context, list []*caseChange) error 
 			byID[int64(c.id)] = c
 		}
 	}
-	if len(v.action) == 0 {
+	switch len(v.action) {
+	case 0:
 		return nil
+	case 1:
+		id, err := tx.insert(ctx, "INSERT INTO action_status "+entryColumns+" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+			v.tenant[0], v.action[0], v.status[0], v.occurred[0], v.reported[0], v.code[0], v.messages[0])
+		if err == nil {
+			byID[v.action[0]].c.New[0].ID = id
+		}
+		return err
 	}
 	type entered struct{ id, action int64 }
 	made, err := all(ctx, tx, func(s scanner) (e entered, err error) {
 		err = s.Scan(&e.id, &e.action)
 		return e, err
-	}, `INSERT INTO action_status (tenant_id, action_id, status, occurred_at, reported_at, code, messages) SELECT v.tenant_id, v.action_id, v.status, v.occurred_at, v.reported_at, v.code, v.messages
+	}, "INSERT INTO action_status "+entryColumns+` SELECT v.tenant_id, v.action_id, v.status, v.occurred_at, v.reported_at, v.code, v.messages
 		FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS bigint[]), CAST($4 AS bigint[]), CAST($5 AS bigint[]), CAST($6 AS bigint[]), CAST($7 AS text[]))
 			AS v (tenant_id, action_id, status, occurred_at, reported_at, code, messages) RETURNING id, action_id`,
 		v.tenant, v.action, v.status, v.occurred, v.reported, v.code, v.messages)
