@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -64,7 +65,12 @@ func newWorld(tb testing.TB, db *DB) *world {
 	polls := deployment.NewPollIndex(Deployment{db}, 1000, now)
 	polls.TrustAlways()
 	db.Listen(polls.Drop)
-	db.Listen(func(e []event.Event) { w.events = append(w.events, e...) })
+	var hearing sync.Mutex
+	db.Listen(func(e []event.Event) {
+		hearing.Lock()
+		defer hearing.Unlock()
+		w.events = append(w.events, e...)
+	})
 	w.service = &deployment.Service{
 		Store: Deployment{db}, Polls: polls, Tenants: w, Software: Software{DB: db}, Quotas: tenant.DefaultQuotas(),
 		Limits: deployment.Limits{Entries: 1000, Messages: 50}, Now: now,

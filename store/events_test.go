@@ -213,19 +213,25 @@ func TestASlowReaderHindersNobody(t *testing.T) {
 		f := s.feed()
 		slow, fast := s.open(f, s.a, nil), s.open(f, s.a, nil)
 		const n = 17_000 // more than the feed remembers
-		for i := range n / 1000 {
-			targets := make([]fleet.Target, 1000)
-			for j := range targets {
-				targets[j] = fleet.Target{ControllerID: fleet.ControllerID(fmt.Sprintf("t-%d-%d", i, j)), Name: "n"}
-			}
-			if err := (store.Fleet{DB: s.DB}).CreateTargets(t.Context(), s.a, targets); err != nil {
+		targets, names := make([]fleet.Target, 1000), make([]fleet.ControllerID, 1000)
+		for j := range targets {
+			names[j] = fleet.ControllerID(fmt.Sprintf("t-%d", j))
+			targets[j] = fleet.Target{ControllerID: names[j], Name: "n"}
+		}
+		if err := (store.Fleet{DB: s.DB}).CreateTargets(t.Context(), s.a, targets); err != nil {
+			t.Fatal(err)
+		}
+		s.take(fast, 1000)
+		for i := range n/1000 - 1 {
+			group := fmt.Sprint(i)
+			if err := (store.Fleet{DB: s.DB}).SetGroup(t.Context(), s.a, &group, names, time.UnixMilli(1)); err != nil {
 				t.Fatal(err)
 			}
 			s.take(fast, 1000)
 		}
 		all := s.take(slow, n)
-		if len(all) != n || all[0].Subject != 1 || all[n-1].Subject != n {
-			t.Errorf("got %d from %d to %d", len(all), all[0].Subject, all[len(all)-1].Subject)
+		if len(all) != n || all[0].Kind != event.TargetCreated || all[n-1].Kind != event.TargetChanged {
+			t.Errorf("got %d from %v to %v", len(all), all[0], all[len(all)-1])
 		}
 	})
 }

@@ -443,14 +443,9 @@ func TestStatisticsOfALargeRollout(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, func(t *testing.T, w *world) {
 		c := newCampaigns(w)
-		const n = 10_000
-		for from := 0; from < n; from += 1000 {
-			targets := make([]fleet.Target, 1000)
-			for i := range targets {
-				targets[i] = fleet.Target{ControllerID: fleet.ControllerID(fmt.Sprintf("t%05d", from+i)), Name: "n"}
-			}
-			must(t, Fleet{w.db}.CreateTargets(w.ctx, w.tenant, targets))
-		}
+		w.exec(t, fmt.Sprintf(`INSERT INTO target (tenant_id, controller_id, name, token, created_by, created_at)
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) SELECT %d, 't' || CAST(i AS TEXT), 'n', 'x', 'a', 0 FROM n`, w.tenant))
+		w.exec(t, "INSERT INTO target_state (target_id, status, modified_by, modified_at) SELECT id, 1, 'a', 0 FROM target")
 		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
 		// Another process shows it, by a clock that runs while it counts.
 		now := w.now
