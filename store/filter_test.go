@@ -280,12 +280,8 @@ func (b *builder) link(text string, args ...any) {
 // parameters.
 func TestFilterLimits(t *testing.T) {
 	t.Parallel()
-	longest := query.MaxLength
-	if testing.Short() {
-		longest /= 8 // SQLite reads such a text for minutes under the race detector, which looks for other things
-	}
 	fill := func(start, again, end string) string {
-		return start + strings.Repeat(again, (longest-len(start)-len(end))/len(again)) + end
+		return start + strings.Repeat(again, (query.MaxLength-len(start)-len(end))/len(again)) + end
 	}
 	// Each level has as many terms as fit, alternately joined by and and or.
 	per := query.MaxLength/(query.MaxDepth+1)/len("id==1;") - 1
