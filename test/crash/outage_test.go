@@ -82,6 +82,7 @@ func TestDatabaseOutage(t *testing.T) {
 		if !eventually(10*time.Second, func() bool { return l.manage(http.MethodGet, "/readyz", nil, nil) == http.StatusOK }) {
 			t.Error("the server does not become ready again")
 		}
+		eventually(5*time.Second, func() bool { return len(again(s, before)) > 0 }) // whoever ended the outage says so a moment later
 		if said := again(s, before); len(said) != 1 {
 			t.Errorf("the log does not say once that all is well again: %q", said)
 		}
