@@ -43,11 +43,12 @@ func (f Fleet) Register(ctx context.Context, t tenant.ID, n *fleet.Target) error
 // Seen implements fleet.RegisterStore.
 func (f Fleet) Seen(ctx context.Context, t tenant.ID, id fleet.TargetID, address string, at time.Time) error {
 	return f.DB.update(ctx, func(tx *Tx) error {
-		if _, err := tx.exec(ctx, "UPDATE target_state SET status = $2 WHERE target_id = $1 AND status = $3", int64(id), int(fleet.StatusRegistered), int(fleet.StatusUnknown)); err != nil {
+		n, err := tx.affected(ctx, "UPDATE target_state SET status = CASE WHEN status = $3 THEN $4 ELSE status END WHERE target_id = (SELECT t.id FROM target t WHERE t.tenant_id = $1 AND t.id = $2)",
+			t, int64(id), int(fleet.StatusUnknown), int(fleet.StatusRegistered))
+		if err != nil || n == 0 {
 			return err
 		}
-		n, err := tx.affected(ctx, "UPDATE target SET address = $3 WHERE tenant_id = $1 AND id = $2", t, int64(id), address)
-		if err != nil || n == 0 {
+		if _, err := tx.exec(ctx, "UPDATE target SET address = $3 WHERE tenant_id = $1 AND id = $2", t, int64(id), address); err != nil {
 			return err
 		}
 		if err := tx.visited(ctx, int64(id), at); err != nil {
