@@ -428,12 +428,18 @@ func (tx *Tx) oneByOne(list []*caseChange) bool { return tx.db.group != nil || l
 
 // saveCases writes what the changes decided, and gives the new entries their ids.
 func (tx *Tx) saveCases(ctx context.Context, list []*caseChange) error {
-	enter := tx.enterCasesSQLite
-	if tx.db.group == nil {
-		enter = tx.enterCasesPostgres
-	}
-	if err := enter(ctx, list); err != nil {
+	entries, err := newEntries(list)
+	if err != nil {
 		return err
+	}
+	if len(entries) > 0 {
+		enter := tx.enterCasesSQLite
+		if tx.db.group == nil {
+			enter = tx.enterCasesPostgres
+		}
+		if err := enter(ctx, entries); err != nil {
+			return err
+		}
 	}
 	if tx.oneByOne(list) {
 		return tx.saveEachCase(ctx, list)
@@ -470,31 +476,47 @@ const entryColumns = "(tenant_id, action_id, status, occurred_at, reported_at, c
 // entriesAtOnce is how many entries one statement adds on SQLite.
 const entriesAtOnce = 16
 
-// enterCasesSQLite adds the new entries, as many as fit by one statement. Ids
-// are given one after the other there, and the last one is known for nothing.
-func (tx *Tx) enterCasesSQLite(ctx context.Context, list []*caseChange) error {
-	const one = "(?, ?, ?, ?, ?, ?, ?)"
-	const text = "INSERT INTO action_status " + entryColumns + " VALUES " + one
-	var entries []*deployment.Entry
-	var args []any
+// A newEntry is an entry to be added to an action's history.
+type newEntry struct {
+	*deployment.Entry
+	of       *caseChange
+	messages string // as they are kept
+}
+
+// newEntries are those that the changes decided, each action's in their order.
+func newEntries(list []*caseChange) (entries []newEntry, err error) {
 	for _, c := range list {
 		for i := range c.c.New {
 			e := &c.c.New[i]
-			messages, err := messagesOf(e)
+			messages, err := json.Marshal(e.Messages)
 			if err != nil {
-				return err
+				return nil, fmt.Errorf("messages of action %d: %w", c.id, err)
 			}
-			entries = append(entries, e)
-			args = append(args, c.tenant, int64(c.id), int(e.Status), e.OccurredAt.UnixMilli(), e.ReportedAt.UnixMilli(), e.Code, messages)
+			entries = append(entries, newEntry{e, c, string(messages)})
 		}
 	}
+	return entries, nil
+}
+
+// row are the entry's values of entryColumns.
+func (e newEntry) row() []any {
+	return []any{int64(e.of.tenant), int64(e.of.id), int(e.Status), e.OccurredAt.UnixMilli(), e.ReportedAt.UnixMilli(), wide(e.Code), e.messages}
+}
+
+// enterCasesSQLite adds the entries, as many as fit by one statement. Ids
+// are given one after the other there, and the last one is known for nothing.
+func (tx *Tx) enterCasesSQLite(ctx context.Context, entries []newEntry) error {
+	const one = "(?, ?, ?, ?, ?, ?, ?)"
 	for len(entries) > 0 {
-		n, text := 1, text
+		n := 1
 		if len(entries) >= entriesAtOnce {
-			n, text = entriesAtOnce, text+strings.Repeat(", "+one, entriesAtOnce-1)
+			n = entriesAtOnce
 		}
-		columns := len(args) / len(entries)
-		done, err := tx.exec(ctx, text, args[:n*columns]...)
+		var args []any
+		for _, e := range entries[:n] {
+			args = append(args, e.row()...)
+		}
+		done, err := tx.exec(ctx, "INSERT INTO action_status "+entryColumns+" VALUES "+one+strings.Repeat(", "+one, n-1), args...)
 		if err != nil {
 			return err
 		}
@@ -505,7 +527,7 @@ func (tx *Tx) enterCasesSQLite(ctx context.Context, list []*caseChange) error {
 		for i, e := range entries[:n] {
 			e.ID = last - int64(n-1-i)
 		}
-		entries, args = entries[n:], args[n*columns:]
+		entries = entries[n:]
 	}
 	return nil
 }
@@ -559,38 +581,28 @@ func (tx *Tx) saveCasesPostgres(ctx context.Context, list []*caseChange) error {
 	return nil
 }
 
-// enterCasesPostgres adds the new entries by one statement. Ids grow in the order in
+// enterCasesPostgres adds the entries by one statement. Ids grow in the order in
 // which it is given them, which is that of each action's history.
-func (tx *Tx) enterCasesPostgres(ctx context.Context, list []*caseChange) error {
+func (tx *Tx) enterCasesPostgres(ctx context.Context, entries []newEntry) error {
+	if len(entries) == 1 {
+		id, err := tx.insert(ctx, "INSERT INTO action_status "+entryColumns+" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id", entries[0].row()...)
+		if err == nil {
+			entries[0].ID = id
+		}
+		return err
+	}
 	var v struct {
 		tenant, action, status, occurred, reported []int64
 		code                                       []*int64
 		messages                                   []string
 	}
-	byID := make(map[int64]*caseChange, len(list))
-	for _, c := range list {
-		for i := range c.c.New {
-			e := &c.c.New[i]
-			messages, err := messagesOf(e)
-			if err != nil {
-				return err
-			}
-			v.tenant, v.action, v.status = append(v.tenant, int64(c.tenant)), append(v.action, int64(c.id)), append(v.status, int64(e.Status))
-			v.occurred, v.reported = append(v.occurred, e.OccurredAt.UnixMilli()), append(v.reported, e.ReportedAt.UnixMilli())
-			v.code, v.messages = append(v.code, wide(e.Code)), append(v.messages, messages)
-			byID[int64(c.id)] = c
-		}
-	}
-	switch len(v.action) {
-	case 0:
-		return nil
-	case 1:
-		id, err := tx.insert(ctx, "INSERT INTO action_status "+entryColumns+" VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
-			v.tenant[0], v.action[0], v.status[0], v.occurred[0], v.reported[0], v.code[0], v.messages[0])
-		if err == nil {
-			byID[v.action[0]].c.New[0].ID = id
-		}
-		return err
+	inOrder := map[int64][]*deployment.Entry{} // by action
+	for _, e := range entries {
+		action := int64(e.of.id)
+		v.tenant, v.action, v.status = append(v.tenant, int64(e.of.tenant)), append(v.action, action), append(v.status, int64(e.Status))
+		v.occurred, v.reported = append(v.occurred, e.OccurredAt.UnixMilli()), append(v.reported, e.ReportedAt.UnixMilli())
+		v.code, v.messages = append(v.code, wide(e.Code)), append(v.messages, e.messages)
+		inOrder[action] = append(inOrder[action], e.Entry)
 	}
 	type entered struct{ id, action int64 }
 	made, err := all(ctx, tx, func(s scanner) (e entered, err error) {
@@ -605,21 +617,11 @@ func (tx *Tx) enterCasesPostgres(ctx context.Context, list []*caseChange) error 
 	}
 	tx.wrote = true
 	slices.SortFunc(made, func(a, b entered) int { return int(a.id - b.id) })
-	filled := make(map[int64]int, len(byID))
 	for _, e := range made {
-		byID[e.action].c.New[filled[e.action]].ID = e.id
-		filled[e.action]++
+		inOrder[e.action][0].ID = e.id
+		inOrder[e.action] = inOrder[e.action][1:]
 	}
 	return nil
-}
-
-// messagesOf returns an entry's messages as they are kept.
-func messagesOf(e *deployment.Entry) (string, error) {
-	text, err := json.Marshal(e.Messages)
-	if err != nil {
-		return "", fmt.Errorf("messages of action %d: %w", e.Action, err)
-	}
-	return string(text), nil
 }
 
 // idOrNull stores the absent reference as NULL.

@@ -29,7 +29,7 @@ func OpenDurable(ctx context.Context, dir string) (*Durable, error) {
 			return nil, err
 		}
 	}
-	if err := c.launch(ctx, "-c shared_buffers=256MB -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=on"); err != nil {
+	if err := c.launch(ctx, "-c shared_buffers=256MB -c max_wal_size=4GB -c checkpoint_timeout=15min -c wal_compression=lz4"); err != nil {
 		return nil, err
 	}
 	return &Durable{c}, nil

@@ -71,10 +71,11 @@ func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err err
 	side.Go(func() error { _, err := devices.Run(stop); return err })
 	defer func() {
 		end()
-		err = errors.Join(err, side.Wait())
-		if err == nil {
-			err = p.finish(ctx, c, &out)
+		if err = errors.Join(err, side.Wait()); err != nil {
+			return
 		}
+		p.tell(c, &out)
+		err = p.finish(ctx, c, &out)
 	}()
 	lap := func(of phase) error {
 		r := devices.Lap()
@@ -108,6 +109,15 @@ func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err err
 	out.cpu, out.database, err = c.spent()
 	out.cpu, out.database = out.cpu-server, out.database-database
 	return out, err
+}
+
+// tell says what was measured until the second group ran.
+func (p *plan) tell(c *contender, r *campaign) {
+	p.say("rollout: %-18s created in %.1f s, ready %.1f s later; started in %.1f s; the second group in %.2f s; %.0f MiB; %.1f s of CPU (and %.1f of the database)",
+		c.name(), r.created.Seconds(), r.filled.Seconds(), r.started.Seconds(), r.launched.Seconds(), r.memory, r.cpu.Seconds(), r.database.Seconds())
+	for n, q := range r.polls {
+		p.say("rollout: %-18s %s: %.0f polls/s, p50 %.2f ms, p99 %.2f ms", c.name(), [...]string{"before", "filling", "starting", "the second group"}[n], q.PerSecond, q.P50, q.P99)
+	}
 }
 
 // devices are those of a fleet, which only poll, all together as often as planned.
@@ -189,7 +199,7 @@ func (p *plan) roll(ctx context.Context, c *contender, out *campaign, polled fun
 	return polled(launching)
 }
 
-// finish lets devices report until the rollout is over.
+// finish lets devices report, once each, until the rollout is over.
 func (p *plan) finish(ctx context.Context, c *contender, out *campaign) error {
 	if !p.toTheEnd {
 		return nil
@@ -197,7 +207,7 @@ func (p *plan) finish(ctx context.Context, c *contender, out *campaign) error {
 	at := time.Now()
 	path := fmt.Sprintf("/rest/v1/rollouts/%d", out.rollout)
 	for {
-		said, err := p.simulate(ctx, c.url, c.fleet, "--flood", "--no-attributes", "--until-idle")
+		said, err := p.simulate(ctx, c.url, c.fleet, "--flood", "--no-attributes", "--until-idle", "--reports", "0")
 		if err != nil {
 			return fmt.Errorf("reports: %w", err)
 		}

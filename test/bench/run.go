@@ -118,10 +118,8 @@ func (p *plan) runDatabase(ctx context.Context, f *figures, self, database strin
 			return fmt.Errorf("rollout of %s: %w", c.name(), err)
 		}
 		c.campaign = &r
-		p.say("rollout: %-18s created in %.1f s, ready %.1f s later; started in %.1f s; the second group in %.2f s; %.0f MiB; %.1f s of CPU (and %.1f of the database); finished after %.0f s",
-			c.name(), r.created.Seconds(), r.filled.Seconds(), r.started.Seconds(), r.launched.Seconds(), r.memory, r.cpu.Seconds(), r.database.Seconds(), r.finished.Seconds())
-		for n, q := range r.polls {
-			p.say("rollout: %-18s %s: %.0f polls/s, p50 %.2f ms, p99 %.2f ms", c.name(), [...]string{"before", "filling", "starting", "the second group"}[n], q.PerSecond, q.P50, q.P99)
+		if p.toTheEnd {
+			p.say("rollout: %-18s finished after %.0f s, %d reports", c.name(), r.finished.Seconds(), r.reports)
 		}
 	}
 	f.add(database, contenders)
