@@ -168,7 +168,7 @@ func (tx *Tx) work(ctx context.Context, t tenant.ID, run *rollout.Run, step roll
 		if step.Work == rollout.Grow {
 			return tx.growGroup(ctx, t, run, step, a, chosen.ids)
 		}
-		return tx.fillGroup(ctx, run, step, chosen.ids)
+		return tx.fillGroup(ctx, t, run, step, chosen.ids)
 	case rollout.Schedule:
 		return tx.scheduleGroup(ctx, t, run, step, a)
 	case rollout.Launch:
@@ -194,10 +194,13 @@ func (tx *Tx) work(ctx context.Context, t tenant.ID, run *rollout.Run, step roll
 
 // fillGroup makes targets members of a group. Some may be gone since they were
 // chosen.
-func (tx *Tx) fillGroup(ctx context.Context, run *rollout.Run, step rollout.Step, ids []int64) (o rollout.Outcome, err error) {
+func (tx *Tx) fillGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, ids []int64) (o rollout.Outcome, err error) {
 	o.Cursor = step.Group.Cursor
 	if len(ids) == 0 {
 		return o, nil
+	}
+	if err := tx.holdTargets(ctx, t, false); err != nil {
+		return o, err
 	}
 	o.N, err = tx.affected(ctx, "INSERT INTO rollout_member (target_id, rollout_id, group_id) SELECT t.id, $2, $3 FROM "+tx.db.ids("$1", "i")+
 		" CROSS JOIN target t WHERE t.id = i.id ORDER BY t.id ON CONFLICT DO NOTHING", idList(ids), int64(run.Rollout.ID), int64(step.Group.ID))
@@ -208,6 +211,9 @@ func (tx *Tx) fillGroup(ctx context.Context, run *rollout.Run, step rollout.Step
 // scheduleGroup makes the actions of a part of a group's members.
 func (tx *Tx) scheduleGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance) (o rollout.Outcome, err error) {
 	o.Cursor = step.Group.Cursor
+	if err := tx.holdTargets(ctx, t, false); err != nil {
+		return o, err
+	}
 	ids, err := all(ctx, tx, scalar[int64], "SELECT m.target_id FROM rollout_member m WHERE m.group_id = $1 AND m.target_id > $2 ORDER BY m.target_id LIMIT $3", int64(step.Group.ID), step.Group.Cursor, step.Limit)
 	if err != nil || len(ids) == 0 {
 		return o, err
@@ -229,8 +235,9 @@ func (tx *Tx) growGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step
 	return o, tx.makeScheduled(ctx, t, run, step.Group, a, there, run.Rollout.CreatedBy)
 }
 
-// makeScheduled makes a scheduled action of the group for each target. What other
-// rollouts had in store for them is canceled (update-domain 4.4).
+// makeScheduled makes a scheduled action of the group for each target, which the
+// caller keeps from being deleted. What other rollouts had in store for them is
+// canceled (update-domain 4.4).
 func (tx *Tx) makeScheduled(ctx context.Context, t tenant.ID, run *rollout.Run, g *rollout.Group, a rollout.Advance, ids []int64, by string) error {
 	targets := selection(idList(ids))
 	if err := tx.makeRoom(ctx, t, targets, a); err != nil {

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,7 @@ import (
 type campaigns struct {
 	*world
 	rollouts *rollout.Service
+	stepSize int64 // 0: as the pace says
 	turns    map[rollout.ID]*rollout.Turn
 }
 
@@ -83,7 +85,7 @@ func (c *campaigns) tick(tb testing.TB, id rollout.ID) {
 func (c *campaigns) advance(id rollout.ID, turn *rollout.Turn) (bool, error) {
 	return Rollouts{c.db}.Advance(context.WithoutCancel(c.ctx), c.tenant, id, rollout.Advance{
 		Turn: turn, Policy: deployment.PolicyOf(&c.settings, c.rollouts.Quotas), Approval: c.settings.RolloutApproval,
-		MaxGroups: c.rollouts.Quotas.GroupsPerRollout, Moment: query.Moment{Now: c.now.UnixMilli()}, Now: c.now,
+		MaxGroups: c.rollouts.Quotas.GroupsPerRollout, StepSize: c.stepSize, Moment: query.Moment{Now: c.now.UnixMilli()}, Now: c.now,
 	})
 }
 
@@ -372,6 +374,73 @@ func TestRolloutApproval(t *testing.T) {
 		mine := c.create(t, rollout.Plan{Name: "mine", Set: set, NeedsNoApproval: true})
 		c.tick(t, mine.ID)
 		c.expect(t, mine.ID, "ready 1 | ready 1")
+	})
+}
+
+// Targets that are deleted while a rollout takes them in and makes their actions
+// leave nothing behind.
+func TestTargetsLeaveARollout(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.stepSize = 2
+		c.fleet(t, "t", 60)
+		set := w.set(t, "app")
+		var deleting sync.WaitGroup
+		for first := range 3 {
+			deleting.Go(func() {
+				for n := first + 1; n <= 30; n += 3 {
+					if err := (Fleet{w.db}).DeleteTarget(w.ctx, w.tenant, fleet.ControllerID(fmt.Sprintf("t%02d", 2*n)), w.now); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		r := c.create(t, rollout.Plan{Name: "r", Set: set, Amount: ptr(1)})
+		c.tick(t, r.ID)
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		deleting.Wait()
+		for _, left := range []string{
+			"rollout_member m LEFT JOIN target t ON t.id = m.target_id",
+			"action a LEFT JOIN target t ON t.id = a.target_id",
+			"action_status s LEFT JOIN action a ON a.id = s.action_id LEFT JOIN target t ON t.id = a.target_id",
+		} {
+			if got := w.dump(t, "SELECT count(*), count(DISTINCT t.id) FROM "+left+" WHERE t.id IS NULL"); got[0] != "0 0" {
+				t.Errorf("%s: %v are left without their target", left, got)
+			}
+		}
+		if got := w.dump(t, "SELECT count(*), count(DISTINCT target_id) FROM action"); got[0] != "30 30" {
+			t.Errorf("actions and their targets: %v", got)
+		}
+	})
+}
+
+// A step that makes something for targets keeps them.
+func TestTargetsStayDuringAStep(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		id := w.target(t, "t")
+		deleted := make(chan error, 1)
+		must(t, w.db.update(w.ctx, func(tx *Tx) error {
+			if err := tx.holdTargets(w.ctx, w.tenant, false); err != nil {
+				return err
+			}
+			go func() { deleted <- Fleet{w.db}.DeleteTarget(w.ctx, w.tenant, "t", w.now) }()
+			select {
+			case err := <-deleted:
+				t.Errorf("the target was deleted meanwhile, error: %v", err)
+			case <-time.After(300 * time.Millisecond): // it had its chance
+			}
+			_, err := tx.exec(w.ctx, "INSERT INTO rollout_member (target_id, rollout_id, group_id) VALUES ($1, 1, 1)", int64(id))
+			return err
+		}))
+		if !t.Failed() {
+			must(t, <-deleted)
+		}
+		if got := w.dump(t, "SELECT count(*) FROM rollout_member"); got[0] != "0" {
+			t.Errorf("%v members without a target", got)
+		}
 	})
 }
 

@@ -221,6 +221,9 @@ func targetData(id fleet.ControllerID) string {
 // DeleteTarget implements fleet.TargetStore.
 func (f Fleet) DeleteTarget(ctx context.Context, t tenant.ID, id fleet.ControllerID, now time.Time) error {
 	return f.DB.update(ctx, func(tx *Tx) error {
+		if err := tx.holdTargets(ctx, t, true); err != nil {
+			return err
+		}
 		key, err := targetKey(ctx, tx, t, id, tx.db.lock("h"))
 		if err != nil {
 			return err
@@ -235,6 +238,23 @@ func (f Fleet) DeleteTarget(ctx context.Context, t tenant.ID, id fleet.Controlle
 		tx.record(event.Event{Tenant: t, Kind: event.TargetDeleted, Subject: key, Reach: event.Reach(key), Data: targetData(id), At: now.UnixMilli()})
 		return nil
 	})
+}
+
+// holdTargets keeps targets of the tenant from being deleted until the transaction
+// ends; or it waits until nobody does that, to delete some. On PostgreSQL a rollout
+// holds all of them by this one lock, instead of a lock and a look at each target
+// for each membership and action that it makes. SQLite has one writer at a time.
+func (tx *Tx) holdTargets(ctx context.Context, t tenant.ID, toDelete bool) error {
+	if !tx.db.Shared() {
+		return nil
+	}
+	const targets = 0x74617267 << 32 // tells this lock from others: "targ"
+	text := "SELECT pg_advisory_xact_lock_shared($1)"
+	if toDelete {
+		text = "SELECT pg_advisory_xact_lock($1)"
+	}
+	_, err := tx.exec(ctx, text, targets+int64(t))
+	return err
 }
 
 // Attributes implements fleet.TargetStore.

@@ -16,18 +16,64 @@ import (
 	"github.com/otaria/otaria/fleet"
 )
 
-// describe gives the targets of a fleet what filters ask for: of each property
-// one value that a thousandth of them have, and one that half of them have. It
-// goes past the server, in SQL: a million devices that tell their attributes
-// one by one take an hour.
-func (p *plan) describe(ctx context.Context, c *contender) (err error) {
+// introduce lets every device have polled once. One of them does; what its first
+// poll left behind is done for the others in SQL, past the server: their first polls
+// would take longer than all that is measured.
+func (p *plan) introduce(ctx context.Context, c *contender) (err error) {
+	if _, err := p.simulate(ctx, c.url, c.fleet, "--devices", "1", "--flood", "--no-attributes", "--until-idle"); err != nil {
+		return err
+	}
+	db, err := c.connect()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	var address string
+	if err := db.QueryRowContext(ctx, "SELECT address FROM target WHERE controller_id = $1", name(0)).Scan(&address); err != nil {
+		return fmt.Errorf("find the address that devices come from: %w", err)
+	}
+	c.restore = "UPDATE target SET address = '" + address + "' WHERE id >= $1 AND id < $2 AND (address IS NULL OR address <> '" + address + "')"
+	if err := pieces(ctx, db, c.restore,
+		fmt.Sprintf("UPDATE target_state SET status = %d WHERE target_id >= $1 AND target_id < $2 AND status = %d", fleet.StatusRegistered, fleet.StatusUnknown),
+		fmt.Sprintf("INSERT INTO target_visit (target_id, seen_at) SELECT id, %d FROM target WHERE id >= $1 AND id < $2 ON CONFLICT (target_id) DO NOTHING", time.Now().UnixMilli()),
+	); err != nil {
+		return fmt.Errorf("introduce the devices: %w", err)
+	}
+	return c.vacuum(ctx, db)
+}
+
+// connect opens the contender's database, beside its server.
+func (c *contender) connect() (*sql.DB, error) {
 	driver, url := "pgx", c.address
 	if c.database == "sqlite" {
 		driver, url = "sqlite", c.address+"?_pragma=busy_timeout(60000)"
 	}
 	db, err := sql.Open(driver, url)
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	return db, nil
+}
+
+// vacuum does what autovacuum does within minutes.
+func (c *contender) vacuum(ctx context.Context, db *sql.DB) error {
+	if c.database != "postgres" {
+		return nil
+	}
+	if _, err := db.ExecContext(ctx, "VACUUM ANALYZE"); err != nil {
+		return fmt.Errorf("vacuum: %w", err)
+	}
+	return nil
+}
+
+// describe gives the targets of a fleet what filters ask for: of each property
+// one value that a thousandth of them have, and one that half of them have. It
+// goes past the server, in SQL: a million devices that tell their attributes
+// one by one take an hour.
+func (p *plan) describe(ctx context.Context, c *contender) (err error) {
+	db, err := c.connect()
+	if err != nil {
+		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	began := time.Now()
@@ -47,13 +93,25 @@ func (p *plan) describe(ctx context.Context, c *contender) (err error) {
 	if err := pieces(ctx, db, visited(time.Now())); err != nil {
 		return fmt.Errorf("say when targets were seen: %w", err)
 	}
-	if c.database == "postgres" { // as autovacuum does within minutes
-		if _, err := db.ExecContext(ctx, "VACUUM ANALYZE"); err != nil {
-			return fmt.Errorf("vacuum: %w", err)
-		}
+	if err := c.vacuum(ctx, db); err != nil {
+		return err
 	}
 	p.say("%s: described in %.1f s", c.name(), time.Since(began).Seconds())
 	return nil
+}
+
+// restoreAddresses makes devices come from where they are known to come from again,
+// after they were described: otherwise every poll would be news.
+func (c *contender) restoreAddresses(ctx context.Context) (err error) {
+	db, err := c.connect()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := pieces(ctx, db, c.restore); err != nil {
+		return fmt.Errorf("restore the addresses: %w", err)
+	}
+	return c.vacuum(ctx, db)
 }
 
 // number is the number of a target, as fill counts them.

@@ -116,8 +116,8 @@ func (f *figures) rollouts(b *strings.Builder) {
 	if !f.plan.rollouts {
 		return
 	}
-	fmt.Fprintf(b, "\nA rollout over the whole fleet in %d groups, while devices poll %s times a second: seconds until it is READY, until all its actions are made and the first group runs, until a second group runs; and until all devices have reported.\n\n", rolloutGroups, grouped(int(f.plan.rolloutRate)))
-	b.WriteString("| database | targets | p99 of polls, worst | ready s | targets/s | running s | second group s | targets/s | server CPU s | database CPU s | memory MiB | finished s | reports/s |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
+	fmt.Fprintf(b, "\nA rollout over the whole fleet in %d groups, while devices poll %s times a second: seconds until it is READY, until all its actions are made and the first group runs, until a second group runs; and until all devices have reported. Alone: a rollout that becomes READY, and a group that is started, while no device polls.\n\n", rolloutGroups, grouped(int(f.plan.rolloutRate)))
+	b.WriteString("| database | targets | alone: ready s | group s | beside polls: p99 of polls, worst | ready s | targets/s | running s | second group s | targets/s | server CPU s | database CPU s | memory MiB | finished s | reports/s |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n")
 	campaigns := func(row func(string, *campaign)) {
 		for _, g := range f.groups {
 			for _, c := range g.contenders {
@@ -133,7 +133,7 @@ func (f *figures) rollouts(b *strings.Builder) {
 		if r.finished > 0 {
 			finished, reports = fmt.Sprintf("%.0f", r.finished.Seconds()), grouped(int(float64(r.reports)/r.finished.Seconds()))
 		}
-		fmt.Fprintf(b, "| %s | %s | %.1f × | %.1f | %s | %.1f | %.2f | %s | %.1f | %.1f | %.0f | %s | %s |\n", database, grouped(r.targets), r.worst(), ready, grouped(int(float64(r.targets)/ready)),
+		fmt.Fprintf(b, "| %s | %s | %.1f | %.2f | %.1f × | %.1f | %s | %.1f | %.2f | %s | %.1f | %.1f | %.0f | %s | %s |\n", database, grouped(r.targets), r.aloneReady.Seconds(), r.aloneLaunched.Seconds(), r.worst(), ready, grouped(int(float64(r.targets)/ready)),
 			r.started.Seconds(), r.launched.Seconds(), grouped(int(float64(r.targets/rolloutGroups)/r.launched.Seconds())), r.cpu.Seconds(), r.database.Seconds(), r.memory, finished, reports)
 	})
 	b.WriteString("\nPolls meanwhile, p99 in ms (and how many a second):\n\n| database | targets | before | until READY | until RUNNING | second group |\n|---|--:|--:|--:|--:|--:|\n")

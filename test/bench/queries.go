@@ -118,7 +118,7 @@ func (p *plan) ask(ctx context.Context, c *contender) error {
 		c.answers = append(c.answers, a)
 		p.say("%-18s %8.1f ms, at most %8.1f ms, %9s targets: %v", c.name(), ms(a.median), ms(a.max), grouped(int(a.total)), q)
 	}
-	return nil
+	return c.restoreAddresses(ctx)
 }
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,6 +26,9 @@ type campaign struct {
 	launched time.Duration // the second group, from the request to RUNNING
 	finished time.Duration // from then on, by reports of simulated devices; zero: not measured
 	reports  int64         // that were taken meanwhile
+
+	aloneReady    time.Duration // from the creation of another rollout to READY, while no device polls
+	aloneLaunched time.Duration // the third group, likewise
 
 	memory        float64       // MiB of the server's own, at most, until the second group ran
 	cpu, database time.Duration // that the server, and PostgreSQL, computed for from the creation until then
@@ -60,6 +64,11 @@ const rolloutGroups = 10
 // do nothing else.
 func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err error) {
 	out = campaign{targets: c.size}
+	_, created, filled, err := p.create(ctx, c)
+	if err != nil {
+		return out, err
+	}
+	out.aloneReady = created + filled
 	devices, err := p.devices(c)
 	if err != nil {
 		return out, err
@@ -72,6 +81,9 @@ func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err err
 	defer func() {
 		end()
 		if err = errors.Join(err, side.Wait()); err != nil {
+			return
+		}
+		if out.aloneLaunched, err = p.launchNext(ctx, c, out.rollout); err != nil {
 			return
 		}
 		p.tell(c, &out)
@@ -113,6 +125,7 @@ func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err err
 
 // tell says what was measured until the second group ran.
 func (p *plan) tell(c *contender, r *campaign) {
+	p.say("rollout: %-18s alone: ready in %.1f s, a group in %.2f s", c.name(), r.aloneReady.Seconds(), r.aloneLaunched.Seconds())
 	p.say("rollout: %-18s created in %.1f s, ready %.1f s later; started in %.1f s; the second group in %.2f s; %.0f MiB; %.1f s of CPU (and %.1f of the database)",
 		c.name(), r.created.Seconds(), r.filled.Seconds(), r.started.Seconds(), r.launched.Seconds(), r.memory, r.cpu.Seconds(), r.database.Seconds())
 	for n, q := range r.polls {
@@ -139,63 +152,78 @@ func (p *plan) devices(c *contender) (*simulator.Simulation, error) {
 	})
 }
 
-// roll creates and starts the rollout, and two of its groups.
-func (p *plan) roll(ctx context.Context, c *contender, out *campaign, polled func(phase) error) error {
+// create makes a rollout over the whole fleet, and says how long that took and how
+// long it was from then until the rollout was READY.
+func (p *plan) create(ctx context.Context, c *contender) (id int64, created, filled time.Duration, err error) {
 	api := c.api()
 	number := strconv.FormatInt(time.Now().UnixNano(), 36)
 	module, err := api.CreateModule(ctx, client.Module{Type: "os", Name: "rolled", Version: number})
 	if err != nil {
-		return fmt.Errorf("create a module: %w", err)
+		return 0, 0, 0, fmt.Errorf("create a module: %w", err)
 	}
 	set, err := api.CreateSet(ctx, client.Set{Type: "os", Name: "rolled", Version: number}, module.ID)
 	if err != nil {
-		return fmt.Errorf("create a set: %w", err)
+		return 0, 0, 0, fmt.Errorf("create a set: %w", err)
 	}
 	at := time.Now()
-	lap := func(of *time.Duration) {
-		*of = time.Since(at)
-		at = time.Now()
-	}
 	var made rolled
 	if err := api.Do(ctx, "POST", "/rest/v1/rollouts", map[string]any{
 		"name": "bench " + number, "distributionSetId": set.ID, "targetFilterQuery": "name==*", "amountGroups": rolloutGroups,
 		"successCondition": map[string]string{"condition": "THRESHOLD", "expression": "90"},
 	}, &made); err != nil {
-		return fmt.Errorf("create a rollout: %w", err)
+		return 0, 0, 0, fmt.Errorf("create a rollout: %w", err)
 	}
-	out.rollout = made.ID
-	lap(&out.created)
-	path := fmt.Sprintf("/rest/v1/rollouts/%d", made.ID)
-	if err := await(ctx, api, path, "ready"); err != nil {
+	created = time.Since(at)
+	at = time.Now()
+	err = await(ctx, api, rolloutPath(made.ID), "ready")
+	return made.ID, created, time.Since(at), err
+}
+
+func rolloutPath(id int64) string { return fmt.Sprintf("/rest/v1/rollouts/%d", id) }
+
+// launchNext starts the next group and says how long that took, from the request
+// until all its targets have something to do.
+func (p *plan) launchNext(ctx context.Context, c *contender, rollout int64) (time.Duration, error) {
+	api, path := c.api(), rolloutPath(rollout)
+	var groups client.Page[rolled]
+	if err := api.Do(ctx, "GET", path+"/deploygroups?limit=500", nil, &groups); err != nil {
+		return 0, fmt.Errorf("list the groups: %w", err)
+	}
+	next := slices.IndexFunc(groups.Content, func(g rolled) bool { return g.Status == "scheduled" })
+	if next < 0 {
+		return 0, errors.New("no group is left to be started")
+	}
+	at := time.Now()
+	if err := api.Do(ctx, "POST", path+"/triggerNextGroup", nil, nil); err != nil {
+		return 0, fmt.Errorf("start a group: %w", err)
+	}
+	err := await(ctx, api, fmt.Sprintf("%s/deploygroups/%d", path, groups.Content[next].ID), "running")
+	return time.Since(at), err
+}
+
+// roll creates and starts the rollout, and two of its groups.
+func (p *plan) roll(ctx context.Context, c *contender, out *campaign, polled func(phase) error) (err error) {
+	if out.rollout, out.created, out.filled, err = p.create(ctx, c); err != nil {
 		return err
 	}
-	lap(&out.filled)
 	if err := polled(filling); err != nil {
 		return err
 	}
-	at = time.Now()
+	api, path := c.api(), rolloutPath(out.rollout)
+	at := time.Now()
 	if err := api.Do(ctx, "POST", path+"/start", nil, nil); err != nil {
 		return fmt.Errorf("start the rollout: %w", err)
 	}
 	if err := await(ctx, api, path, "running"); err != nil {
 		return err
 	}
-	lap(&out.started)
+	out.started = time.Since(at)
 	if err := polled(starting); err != nil {
 		return err
 	}
-	var groups client.Page[rolled]
-	if err := api.Do(ctx, "GET", path+"/deploygroups?limit=500", nil, &groups); err != nil {
-		return fmt.Errorf("list the groups: %w", err)
-	}
-	at = time.Now()
-	if err := api.Do(ctx, "POST", path+"/triggerNextGroup", nil, nil); err != nil {
-		return fmt.Errorf("start the second group: %w", err)
-	}
-	if err := await(ctx, api, fmt.Sprintf("%s/deploygroups/%d", path, groups.Content[1].ID), "running"); err != nil {
+	if out.launched, err = p.launchNext(ctx, c, out.rollout); err != nil {
 		return err
 	}
-	lap(&out.launched)
 	return polled(launching)
 }
 
@@ -205,7 +233,7 @@ func (p *plan) finish(ctx context.Context, c *contender, out *campaign) error {
 		return nil
 	}
 	at := time.Now()
-	path := fmt.Sprintf("/rest/v1/rollouts/%d", out.rollout)
+	path := rolloutPath(out.rollout)
 	for {
 		said, err := p.simulate(ctx, c.url, c.fleet, "--flood", "--no-attributes", "--until-idle", "--reports", "0")
 		if err != nil {

@@ -22,6 +22,7 @@ type contender struct {
 	size     int
 	fleet    string // file of its tokens
 	address  string // of its database: a URL, or a file of SQLite
+	restore  string // statement that makes devices' addresses those that they poll from
 
 	flood, paced, feedback []sample
 	answers                []answer
@@ -126,9 +127,8 @@ func (p *plan) runDatabase(ctx context.Context, f *figures, self, database strin
 	return nil
 }
 
-// open starts a server, fills it with a fleet, and lets each device poll twice,
-// so that it is known when measuring begins: what a first poll changes is read
-// again at the second one.
+// open starts a server, fills it with a fleet, and lets each device be known when
+// measuring begins.
 func (p *plan) open(ctx context.Context, postgres *testdb.Durable, database string, size int) (*contender, error) {
 	c := &contender{database: database, size: size}
 	dir := filepath.Join(p.dir, database+"-"+strconv.Itoa(size))
@@ -160,13 +160,16 @@ func (p *plan) open(ctx context.Context, postgres *testdb.Durable, database stri
 	if p.rounds == 0 && p.feedback == 0 && !p.rollouts {
 		return c, nil
 	}
-	for _, what := range []string{"once", "twice"} {
-		began = time.Now()
-		if _, err := p.simulate(ctx, c.url, c.fleet, "--flood", "--no-attributes", "--until-idle"); err != nil {
-			return nil, errors.Join(err, c.stop())
-		}
-		p.say("%s: all polled %s, in %.1f s", c.name(), what, time.Since(began).Seconds())
+	began = time.Now()
+	if err := p.introduce(ctx, c); err != nil {
+		return nil, errors.Join(err, c.stop())
 	}
+	p.say("%s: introduced in %.1f s", c.name(), time.Since(began).Seconds())
+	began = time.Now()
+	if _, err := p.simulate(ctx, c.url, c.fleet, "--flood", "--no-attributes", "--until-idle"); err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+	p.say("%s: all polled in %.1f s", c.name(), time.Since(began).Seconds())
 	return c, nil
 }
 

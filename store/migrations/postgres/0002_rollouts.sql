@@ -64,12 +64,21 @@ CREATE INDEX rollout_group_rollout ON rollout_group (rollout_id, id);
 
 -- Who takes part, and in which group. Dynamic groups have actions alone.
 CREATE TABLE rollout_member (
-	target_id  BIGINT  NOT NULL REFERENCES target (id) ON DELETE CASCADE,
+	target_id  BIGINT  NOT NULL, -- goes with its target, as actions do
 	rollout_id BIGINT  NOT NULL,
 	group_id   BIGINT  NOT NULL, -- whoever removes the rollout removes its members
 	PRIMARY KEY (target_id, rollout_id)
 );
 CREATE INDEX rollout_member_group ON rollout_member (group_id, target_id);
+-- +goose StatementBegin
+CREATE FUNCTION remove_target_memberships() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	DELETE FROM rollout_member WHERE target_id = OLD.id;
+	RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+CREATE TRIGGER target_memberships AFTER DELETE ON target FOR EACH ROW EXECUTE FUNCTION remove_target_memberships();
 
 -- Targets of a tenant in the order in which groups take them, and how many there are.
 CREATE INDEX target_tenant ON target (tenant_id, id);
