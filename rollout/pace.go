@@ -6,10 +6,9 @@ import (
 )
 
 // A Pace steers how many targets a step takes, by how long steps of its kind took
-// for how many: as many as take stepTime. That long others wait who want to write
-// on SQLite, or what the step has locked on PostgreSQL, whatever the machine and
-// however dear a target is. A shorter step would spend more of its time on what
-// each one costs, and wait for the disk more often.
+// for how many: as many as take the time that the store has for a step, whatever
+// the machine and however dear a target is. A shorter step would spend more of its
+// time on what each one costs, and wait for the disk more often.
 //
 // The zero Pace knows nothing yet and begins with small steps.
 type Pace struct {
@@ -17,7 +16,6 @@ type Pace struct {
 }
 
 const (
-	stepTime  = 50 * time.Millisecond
 	firstStep = 500
 	leastStep = 100
 )
@@ -47,13 +45,14 @@ func (p *Pace) size(w Work) int64 {
 	return cmp.Or(p.sizes[w], firstStep)
 }
 
-// Took tells how long the work of a step took for n targets.
-func (p *Pace) Took(w Work, n int64, took time.Duration) {
+// Took tells how long the work of a step took for n targets, and how long it is to
+// take.
+func (p *Pace) Took(w Work, n int64, took, wanted time.Duration) {
 	size := p.size(w)
 	if n < size/2 {
 		return // the rest of something says little about a whole step
 	}
-	want := float64(n) * float64(stepTime) / float64(max(took, 1))
+	want := float64(n) * float64(wanted) / float64(max(took, 1))
 	// One step that had to wait for something says little, too.
 	want = min(max(want, float64(size)/2, leastStep), 2*float64(size), float64(w.most()))
 	p.sizes[w] = int64(want)

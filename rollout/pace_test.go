@@ -12,6 +12,8 @@ import (
 	"github.com/otaria/otaria/tenant"
 )
 
+const stepTime = 50 * time.Millisecond
+
 // Whatever a step costs, its size is soon one that takes stepTime, or a bound.
 func TestPace(t *testing.T) {
 	t.Parallel()
@@ -31,7 +33,7 @@ func TestPace(t *testing.T) {
 		var p Pace
 		for range 20 {
 			n := p.size(test.work)
-			p.Took(test.work, n, test.step+time.Duration(n)*test.target)
+			p.Took(test.work, n, test.step+time.Duration(n)*test.target, stepTime)
 		}
 		if got := p.size(test.work); got < test.want*98/100 || got > test.want*102/100 {
 			t.Errorf("%+v: steps of %d", test, got)
@@ -43,19 +45,19 @@ func TestPaceIsNotMisled(t *testing.T) {
 	t.Parallel()
 	var p Pace
 	p.sizes[Launch], p.sizes[Schedule] = 1000, 2000
-	p.Took(Launch, 499, time.Microsecond) // the rest of a group
-	p.Took(Launch, 0, time.Minute)
+	p.Took(Launch, 499, time.Microsecond, stepTime) // the rest of a group
+	p.Took(Launch, 0, time.Minute, stepTime)
 	if got := p.size(Launch); got != 1000 {
 		t.Errorf("after a rest: %d", got)
 	}
-	p.Took(Launch, 1000, time.Minute) // the disk
+	p.Took(Launch, 1000, time.Minute, stepTime) // the disk
 	if got := p.size(Launch); got != 500 {
 		t.Errorf("after a long step: %d", got)
 	}
 	if got := p.size(Schedule); got != 2000 {
 		t.Errorf("another kind of work: %d", got)
 	}
-	p.Took(Grow, 3, time.Minute)
+	p.Took(Grow, 3, time.Minute, stepTime)
 	if got := p.size(Grow); got != StepSize {
 		t.Errorf("growing: %d", got)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -62,6 +63,11 @@ type dialect struct {
 	// perRow ends a SELECT below an EXISTS that is looked up for few rows.
 	// PostgreSQL otherwise may gather its rows for all that there are.
 	perRow string
+
+	// stepTime is how long a step of background work is to take. On SQLite all who
+	// want to write wait for it; on PostgreSQL those alone who want to change the
+	// same targets.
+	stepTime time.Duration
 
 	// classify says what sort of failure the driver's error is.
 	classify func(error) failure

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -53,6 +54,7 @@ func postgresDialect() dialect {
 		replanned:  postgresReplanned,
 		perRow:     " OFFSET 0",
 		orLooksUp:  true,
+		stepTime:   200 * time.Millisecond,
 		classify:   classifyPostgres,
 	}
 }

@@ -80,7 +80,7 @@ func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 			if err != nil {
 				return err
 			}
-			turn.Pace.Took(step.Work, o.N, s.DB.now().Sub(began))
+			turn.Pace.Took(step.Work, o.N, s.DB.now().Sub(began), s.DB.stepTime)
 			if step.Work == rollout.Remove {
 				more = false
 				return nil

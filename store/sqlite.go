@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"time"
 
 	"modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
@@ -33,6 +34,7 @@ func sqliteDialect() dialect {
 		perTarget:  sqlitePerTarget,
 		events:     sqliteEvents(),
 		replanned:  sqliteReplanned,
+		stepTime:   50 * time.Millisecond,
 		classify:   classifySQLite,
 	}
 }
