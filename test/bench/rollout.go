@@ -238,7 +238,7 @@ func (p *plan) roll(ctx context.Context, c *contender, out *campaign, polled fun
 	return polled(launching)
 }
 
-// finish lets devices report, once each, until the rollout is over.
+// finish lets devices report, as briefly as they do, until the rollout is over.
 func (p *plan) finish(ctx context.Context, c *contender, out *campaign) error {
 	if !p.toTheEnd {
 		return nil
