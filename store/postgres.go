@@ -20,13 +20,17 @@ import (
 // million targets. A transaction whose process went silent is ended after a while,
 // which is longer than patience: a host that is gone without closing its
 // connections would keep its leases and rows locked for hours.
+//
+// They read whole tables only where no index leads anywhere. PostgreSQL keeps a plan
+// until statistics are made anew: one of the day when there were no actions would
+// read all of them for each target of a rollout, and for each poll, for minutes.
 func openPostgres(url, settings string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, err
 	}
 	return stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
-		_, err := c.Exec(ctx, "SET jit = off; SET idle_in_transaction_session_timeout = '45s'; "+settings)
+		_, err := c.Exec(ctx, "SET jit = off; SET idle_in_transaction_session_timeout = '45s'; SET enable_seqscan = off; "+settings)
 		return err
 	})), nil
 }
@@ -36,7 +40,7 @@ func openPostgres(url, settings string) (*sql.DB, error) {
 // one that was right for a table of a hundred rows would read a million of them
 // for each batch, for a minute after a rollout began. For lists shorter than it
 // guesses it would make a plan each time, which takes longer than to run it.
-const alongKeys = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET plan_cache_mode = force_generic_plan"
+const alongKeys = "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_material = off; SET plan_cache_mode = force_generic_plan"
 
 func postgresDialect() dialect {
 	return dialect{
