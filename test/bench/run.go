@@ -22,7 +22,7 @@ type contender struct {
 	size     int
 	fleet    string // file of its tokens
 	address  string // of its database: a URL, or a file of SQLite
-	restore  string // statement that makes devices' addresses those that they poll from
+	restore  string // statement that makes devices' addresses those that they poll from; empty: none polls
 
 	flood, paced, feedback []sample
 	answers                []answer
