@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
@@ -27,57 +28,115 @@ func (tx *Tx) recordEach(t tenant.ID, k event.Kind, targets []int64, at int64) {
 	}
 }
 
-// fewEvents are written one by one; more by one statement.
+// fewEvents are written one by one; more by one statement, where that is less work.
 const fewEvents = 8
 
-func (tx *Tx) writeEvents(ctx context.Context) error {
-	if len(tx.events) > fewEvents {
-		return tx.writeManyEvents(ctx)
+// maxAlike bounds how many events one row holds.
+const maxAlike = 256
+
+// An eventRow is how the database has events that a transaction recorded one after
+// the other and that differ in subject and reach alone: what happened to thousands
+// of targets costs some rows. Their ids follow one another and end with the row's.
+type eventRow struct {
+	event.Event         // the last of them
+	each        []int64 // subject and reach of each, where they are several
+}
+
+func (r eventRow) many() int64 { return max(int64(len(r.each)/2), 1) }
+
+// list is the column each.
+func (r eventRow) list() *string {
+	if len(r.each) == 0 {
+		return nil
 	}
+	text := idList(r.each)
+	return &text
+}
+
+// eventRows puts events that are alike into rows.
+func (tx *Tx) eventRows() (rows []eventRow) {
+	now := tx.db.now().UnixMilli()
 	for _, e := range tx.events {
-		if _, err := tx.exec(ctx, "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
-			e.Tenant, tx.db.node.Load(), string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), tx.timeOf(e)); err != nil {
+		if e.Data == "" {
+			e.Data = "{}"
+		}
+		if e.At <= 0 {
+			e.At = now
+		}
+		if n := len(rows); n > 0 && rows[n-1].take(e) {
+			continue
+		}
+		rows = append(rows, eventRow{Event: e})
+	}
+	return rows
+}
+
+// take makes the event the row's last one, if it is like the others.
+func (r *eventRow) take(e event.Event) bool {
+	if e.Tenant != r.Tenant || e.Kind != r.Kind || e.Data != r.Data || e.At != r.At || r.many() == maxAlike {
+		return false
+	}
+	if len(r.each) == 0 {
+		r.each = append(r.each, r.Subject, int64(r.Reach))
+	}
+	r.each = append(r.each, e.Subject, int64(e.Reach))
+	r.Event = e
+	return true
+}
+
+// eventColumns are those of an event e that scanEvents reads.
+const eventColumns = "e.id, e.tenant_id, e.kind, e.subject, e.target_id, e.data, e.at, e.each"
+
+// scanEvents reads the events of a row.
+func scanEvents(s scanner, more ...any) (list []event.Event, err error) {
+	var e event.Event
+	var each sql.NullString
+	if err := s.Scan(append(more, &e.ID, &e.Tenant, &e.Kind, &e.Subject, &e.Reach, &e.Data, &e.At, &each)...); err != nil {
+		return nil, err
+	}
+	if !each.Valid {
+		return []event.Event{e}, nil
+	}
+	var pairs []int64
+	if err := json.Unmarshal([]byte(each.String), &pairs); err != nil {
+		return nil, fmt.Errorf("event %d: %w", e.ID, err)
+	}
+	first := e.ID - int64(len(pairs)/2) + 1
+	for i := 0; i+1 < len(pairs); i += 2 {
+		e.ID, e.Subject, e.Reach = first+int64(i/2), pairs[i], event.Reach(pairs[i+1])
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+func (tx *Tx) writeEvents(ctx context.Context) error {
+	rows := tx.eventRows()
+	if len(rows) > fewEvents && tx.db.Shared() {
+		return tx.writeManyEvents(ctx, rows)
+	}
+	for _, r := range rows {
+		if _, err := tx.exec(ctx, "INSERT INTO event (id, tenant_id, node, kind, subject, target_id, data, at, many, each) VALUES ("+tx.db.events.newID("$9")+", $1, $2, $3, $4, $5, $6, $7, $8, $10)",
+			r.Tenant, tx.db.node.Load(), string(r.Kind), r.Subject, int64(r.Reach), r.Data, r.At, r.many(), r.many(), r.list()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func dataOf(e event.Event) string {
-	if e.Data == "" {
-		return "{}"
+// writeManyEvents writes rows by one statement, on PostgreSQL.
+func (tx *Tx) writeManyEvents(ctx context.Context, rows []eventRow) error {
+	var v struct {
+		tenant, subject, target, at, many []int64
+		kind, data                        []string
+		each                              []*string
 	}
-	return e.Data
-}
-
-// timeOf returns when it happened; of an event that does not say, now.
-func (tx *Tx) timeOf(e event.Event) int64 {
-	if e.At > 0 {
-		return e.At
+	for _, r := range rows {
+		v.tenant, v.kind, v.subject, v.target = append(v.tenant, int64(r.Tenant)), append(v.kind, string(r.Kind)), append(v.subject, r.Subject), append(v.target, int64(r.Reach))
+		v.data, v.at, v.many, v.each = append(v.data, r.Data), append(v.at, r.At), append(v.many, r.many()), append(v.each, r.list())
 	}
-	return tx.db.now().UnixMilli()
-}
-
-// writeManyEvents writes those of a change to thousands of targets.
-func (tx *Tx) writeManyEvents(ctx context.Context) error {
-	type row struct {
-		Tenant  int64  `json:"tenant"`
-		Kind    string `json:"kind"`
-		Subject int64  `json:"subject"`
-		Target  int64  `json:"target"`
-		Data    string `json:"data"`
-		At      int64  `json:"at"`
-	}
-	rows := make([]row, len(tx.events))
-	for i, e := range tx.events {
-		rows[i] = row{int64(e.Tenant), string(e.Kind), e.Subject, int64(e.Reach), dataOf(e), tx.timeOf(e)}
-	}
-	list, err := json.Marshal(rows)
-	if err != nil {
-		return fmt.Errorf("events of a change: %w", err)
-	}
-	_, err = tx.exec(ctx, "INSERT INTO event (tenant_id, node, kind, subject, target_id, data, at) SELECT v.tenant, $2, v.kind, v.subject, v.target, v.data, v.at FROM "+
-		tx.db.table("$1", "v", "tenant bigint", "kind text", "subject bigint", "target bigint", "data text", "at bigint"), string(list), tx.db.node.Load())
+	_, err := tx.exec(ctx, "INSERT INTO event (id, tenant_id, node, kind, subject, target_id, data, at, many, each) SELECT "+tx.db.events.newID("v.many")+`, v.tenant_id, $1, v.kind, v.subject, v.target_id, v.data, v.at, v.many, v.each
+		FROM unnest(CAST($2 AS bigint[]), CAST($3 AS text[]), CAST($4 AS bigint[]), CAST($5 AS bigint[]), CAST($6 AS text[]), CAST($7 AS bigint[]), CAST($8 AS bigint[]), CAST($9 AS text[])) AS v (tenant_id, kind, subject, target_id, data, at, many, each)`,
+		tx.db.node.Load(), v.tenant, v.kind, v.subject, v.target, v.data, v.at, v.many, v.each)
 	return err
 }
 
@@ -176,37 +235,39 @@ func (db *DB) followOpen(ctx context.Context, q querier, open []int64, node int6
 	if len(open) == 0 {
 		return nil
 	}
-	events, err := all(ctx, q, scanEvent, "SELECT x.id, x.tenant_id, x.kind, x.subject, x.target_id, x.data, x.at FROM "+db.ids("$1", "i")+
-		" CROSS JOIN LATERAL (SELECT e.id, e.tenant_id, e.node, e.kind, e.subject, e.target_id, e.data, e.at FROM event e WHERE e.tx = i.id ORDER BY e.id OFFSET 0) AS x WHERE x.node <> $2", idList(open), node)
-	db.publish(events)
+	rows, err := all(ctx, q, func(s scanner) ([]event.Event, error) { return scanEvents(s) }, "SELECT "+eventColumns+" FROM "+db.ids("$1", "i")+
+		" CROSS JOIN LATERAL (SELECT x.* FROM event x WHERE x.tx = i.id ORDER BY x.id OFFSET 0) AS e WHERE e.node <> $2", idList(open), node)
+	for _, events := range rows {
+		db.publish(events)
+	}
 	return err
 }
 
-// followAtOnce is how many events are read at once. The bound is also what makes
-// PostgreSQL go along the index: it believes that nearly all of the table is new,
-// and of one process, and would read it from end to end at each look.
-const followAtOnce = 5000
+// followAtOnce is how many rows of events are read at once. The bound is also what
+// makes PostgreSQL go along the index: it believes that nearly all of the table is
+// new, and of one process, and would read it from end to end at each look.
+const followAtOnce = 1000
 
 // followNew publishes what the transactions from a number on recorded.
 func (db *DB) followNew(ctx context.Context, q querier, from, node int64) error {
-	text := fmt.Sprintf(`WITH page AS MATERIALIZED (SELECT e.tx, e.id, e.tenant_id, e.node, e.kind, e.subject, e.target_id, e.data, e.at FROM event e WHERE (e.tx, e.id) > ($1, $2) ORDER BY e.tx, e.id LIMIT %d)
-		SELECT l.tx, l.id, l.n, COALESCE(p.id, 0), COALESCE(p.tenant_id, 0), COALESCE(p.kind, ''), COALESCE(p.subject, 0), COALESCE(p.target_id, 0), COALESCE(p.data, ''), COALESCE(p.at, 0)
+	text := fmt.Sprintf(`WITH page AS MATERIALIZED (SELECT e.tx, e.id, e.tenant_id, e.node, e.kind, e.subject, e.target_id, e.data, e.at, e.each FROM event e WHERE (e.tx, e.id) > ($1, $2) ORDER BY e.tx, e.id LIMIT %d)
+		SELECT l.tx, l.id, l.n, COALESCE(p.id, 0), COALESCE(p.tenant_id, 0), COALESCE(p.kind, ''), COALESCE(p.subject, 0), COALESCE(p.target_id, 0), COALESCE(p.data, ''), COALESCE(p.at, 0), p.each
 		FROM (SELECT g.tx, g.id, (SELECT count(*) FROM page) AS n FROM page g ORDER BY g.tx DESC, g.id DESC LIMIT 1) AS l
 		LEFT JOIN page p ON p.node <> $3 ORDER BY p.tx, p.id`, followAtOnce)
 	last := event.Position{Tx: from}
 	for n := followAtOnce; n == followAtOnce; {
 		n = 0
-		events, err := all(ctx, q, func(s scanner) (e event.Event, err error) {
-			err = s.Scan(&last.Tx, &last.ID, &n, &e.ID, &e.Tenant, &e.Kind, &e.Subject, &e.Reach, &e.Data, &e.At)
-			return e, err
+		rows, err := all(ctx, q, func(s scanner) ([]event.Event, error) {
+			return scanEvents(s, &last.Tx, &last.ID, &n)
 		}, text, last.Tx, last.ID, node)
 		if err != nil {
 			return err
 		}
-		if len(events) == 1 && events[0].ID == 0 { // all are this process's own
-			continue
+		for _, events := range rows {
+			if events[0].ID != 0 { // else all are this process's own
+				db.publish(events)
+			}
 		}
-		db.publish(events)
 	}
 	return nil
 }
@@ -214,9 +275,4 @@ func (db *DB) followNew(ctx context.Context, q querier, from, node int64) error 
 // everything are events after which a listener keeps nothing that it knew.
 func everything() []event.Event {
 	return []event.Event{{Kind: event.SettingsChanged, Reach: event.AnyTarget}, {Kind: event.AccountChanged, Reach: event.NoTarget}}
-}
-
-func scanEvent(s scanner) (e event.Event, err error) {
-	err = s.Scan(&e.ID, &e.Tenant, &e.Kind, &e.Subject, &e.Reach, &e.Data, &e.At)
-	return e, err
 }

@@ -31,6 +31,11 @@ type eventOrder struct {
 	// parameters are the two from the number; upTo that it does not.
 	after, upTo func(first int) string
 	args        func(event.Position) []any
+
+	// newID is an expression for the id of a new row, for as many events as another
+	// expression says: the last of so many ids that follow each other, as far as
+	// those are concerned that belong to the same transaction.
+	newID func(many string) string
 }
 
 func sqliteEvents() eventOrder {
@@ -40,6 +45,9 @@ func sqliteEvents() eventOrder {
 		after: func(n int) string { return fmt.Sprintf("e.id > $%d", n) },
 		upTo:  func(n int) string { return fmt.Sprintf("id <= $%d", n) },
 		args:  func(p event.Position) []any { return []any{p.ID} },
+		newID: func(many string) string {
+			return "COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'event'), 0) + " + many
+		},
 	}
 }
 
@@ -51,6 +59,9 @@ func postgresEvents() eventOrder {
 		after: func(n int) string { return fmt.Sprintf("(e.tx, e.id) > ($%d, $%d)", n, n+1) },
 		upTo:  func(n int) string { return fmt.Sprintf("(tx, id) <= ($%d, $%d)", n, n+1) },
 		args:  func(p event.Position) []any { return []any{p.Tx, p.ID} },
+		newID: func(many string) string {
+			return "(SELECT max(nextval('event_id_seq')) FROM generate_series(1, CAST(" + many + " AS bigint)))"
+		},
 	}
 }
 
@@ -58,31 +69,56 @@ func postgresEvents() eventOrder {
 func (o eventOrder) oldest() string { return strings.Join(o.columns, ", ") }
 func (o eventOrder) newest() string { return strings.Join(o.columns, " DESC, ") + " DESC" }
 
-// EventsAfter implements event.Store: one statement, and so one moment.
+// EventsAfter implements event.Store. Its second statement sees one moment: what
+// it returns, where the order ends, and what is forgotten.
 func (db *DB) EventsAfter(ctx context.Context, after event.Position, limit int) (p event.Page, err error) {
 	o := db.events
-	args := append(o.args(after), limit)
-	text := "SELECT f.tx, f.id, h.tx, h.id, COALESCE(e.tx, 0), COALESCE(e.id, 0), COALESCE(e.tenant_id, 0), COALESCE(e.kind, ''), COALESCE(e.subject, 0), COALESCE(e.target_id, 0), COALESCE(e.data, ''), COALESCE(e.at, 0)" +
-		" FROM event_floor f CROSS JOIN (" + o.end + ") h LEFT JOIN (SELECT " + o.tx + " AS tx, e.id, e.tenant_id, e.kind, e.subject, e.target_id, e.data, e.at FROM event e WHERE " + o.after(1) + " AND " + o.settled +
-		" ORDER BY " + o.oldest() + " LIMIT $" + fmt.Sprint(len(args)) + ") e ON TRUE ORDER BY e.tx, e.id"
-	var end event.Position
+	text := "SELECT f.tx, f.id, h.tx, h.id, COALESCE(e.tx, 0), COALESCE(e.id, 0), COALESCE(e.tenant_id, 0), COALESCE(e.kind, ''), COALESCE(e.subject, 0), COALESCE(e.target_id, 0), COALESCE(e.data, ''), COALESCE(e.at, 0), e.each" +
+		" FROM event_floor f CROSS JOIN (" + o.end + ") h LEFT JOIN (SELECT " + o.tx + " AS tx, " + eventColumns + " FROM event e WHERE " + o.after(1) + " AND " + o.settled +
+		" ORDER BY " + o.oldest() + fmt.Sprintf(" LIMIT $%d", len(o.columns)+1) + ") e ON TRUE ORDER BY e.tx, e.id"
 	err = db.view(ctx, func(q querier) error {
 		p = event.Page{}
-		list, err := all(ctx, q, func(s scanner) (e event.Entry, err error) {
-			err = s.Scan(&p.Forgot.Tx, &p.Forgot.ID, &end.Tx, &end.ID, &e.Position.Tx, &e.ID, &e.Tenant, &e.Kind, &e.Subject, &e.Reach, &e.Data, &e.At)
-			e.Position.ID = e.ID
-			return e, err
-		}, text, args...)
-		if err == nil && len(list) > 0 && list[0].ID != 0 {
-			p.Entries = list
+		rows, err := db.eventRowsAfter(ctx, q, after, limit)
+		if err != nil {
+			return err
 		}
+		read := 0
+		_, err = all(ctx, q, func(s scanner) (none struct{}, err error) {
+			var tx int64
+			list, err := scanEvents(s, &p.Forgot.Tx, &p.Forgot.ID, &p.End.Tx, &p.End.ID, &tx)
+			if err != nil || list[0].ID == 0 {
+				return none, err
+			}
+			read++
+			for _, e := range list {
+				if at := (event.Position{Tx: tx, ID: e.ID}); at.Compare(after) > 0 && len(p.Entries) < limit {
+					p.Entries = append(p.Entries, event.Entry{Event: e, Position: at})
+				}
+			}
+			return none, nil
+		}, text, append(o.args(after), rows)...)
+		p.Full = limit > 0 && (read == rows || len(p.Entries) == limit)
 		return err
 	})
-	if p.Full = limit > 0 && len(p.Entries) == limit; p.Full {
-		end = p.Entries[limit-1].Position
+	if p.Full {
+		p.End = p.Entries[len(p.Entries)-1].Position
 	}
-	p.End = end
 	return p, err
+}
+
+// eventRowsAfter is how many rows hold the next events, as many as the limit; the
+// limit where there are fewer. A row may hold hundreds, which are not read for
+// nothing.
+func (db *DB) eventRowsAfter(ctx context.Context, q querier, after event.Position, limit int) (int, error) {
+	o := db.events
+	sizes, err := all(ctx, q, scalar[int], "SELECT e.many FROM event e WHERE "+o.after(1)+" AND "+o.settled+" ORDER BY "+o.oldest()+fmt.Sprintf(" LIMIT $%d", len(o.columns)+1), append(o.args(after), limit)...)
+	n := 0
+	for i, size := range sizes {
+		if n += size; n >= limit+maxAlike { // the first may have been read in part
+			return i + 1, err
+		}
+	}
+	return limit, err
 }
 
 // Describe implements event.Store.

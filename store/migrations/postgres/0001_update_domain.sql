@@ -380,6 +380,8 @@ CREATE TABLE event (
 	target_id BIGINT  NOT NULL, -- the target whose next poll may be answered otherwise; 0: any of the tenant's, -1: none
 	data      TEXT COLLATE "C" NOT NULL, -- JSON object
 	at        BIGINT  NOT NULL,
+	many      BIGINT  NOT NULL DEFAULT 1, -- how many events the row holds, whose ids end with its id
+	each      TEXT COLLATE "C", -- of several: JSON list of the subject and the target of each; the row has those of the last
 	tx        BIGINT  NOT NULL DEFAULT (pg_current_xact_id()::text::bigint) -- orders readers: see store/events.go
 );
 CREATE INDEX event_tx ON event (tx);

@@ -350,5 +350,7 @@ CREATE TABLE event (
 	subject   INTEGER NOT NULL, -- id of what it happened to
 	target_id INTEGER NOT NULL, -- the target whose next poll may be answered otherwise; 0: any of the tenant's, -1: none
 	data      TEXT    NOT NULL, -- JSON object
-	at        INTEGER NOT NULL
+	at        INTEGER NOT NULL,
+	many      INTEGER NOT NULL DEFAULT 1, -- how many events the row holds, whose ids end with its id
+	each      TEXT -- of several: JSON list of the subject and the target of each; the row has those of the last
 ) STRICT;
