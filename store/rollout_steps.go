@@ -2,10 +2,10 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -47,8 +47,12 @@ func (s Rollouts) NoteWaiting(ctx context.Context, t tenant.ID, id rollout.ID, w
 // rollout has left since.
 var errChosenTooLate = errors.New("the rollout went on meanwhile")
 
+// errMovedOn undoes a step whose targets went on between being read and being
+// changed; locked before they are read, they cannot.
+var errMovedOn = errors.New("a target went on meanwhile")
+
 // Advance implements rollout.StepStore.
-func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance) (more bool, err error) {
+func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance) (bool, error) {
 	chosen, err := s.choose(ctx, t, id, a)
 	if err != nil {
 		if fault.Is(err, fault.NotFound) {
@@ -56,8 +60,26 @@ func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 		}
 		return false, err
 	}
-	turn := *a.Turn
-	err = s.DB.update(ctx, func(tx *Tx) error {
+	turn, more, err := s.advance(ctx, t, id, a, chosen)
+	if errors.Is(err, errMovedOn) {
+		chosen.lockFirst = true
+		turn, more, err = s.advance(ctx, t, id, a, chosen)
+	}
+	switch {
+	case errors.Is(err, errChosenTooLate):
+		return true, nil
+	case fault.Is(err, fault.NotFound):
+		return false, nil // deleted meanwhile
+	case err != nil:
+		return false, err
+	}
+	*a.Turn = turn
+	return more, nil
+}
+
+// advance is the transaction of a step.
+func (s Rollouts) advance(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance, chosen *choice) (turn rollout.Turn, more bool, err error) {
+	err = s.DB.updateKeyed(ctx, func(tx *Tx) error {
 		turn = *a.Turn
 		more = false
 		if err := tx.proveLease(ctx, a.Held); err != nil {
@@ -89,16 +111,7 @@ func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 		}
 		return tx.saveRun(ctx, t, before, run)
 	})
-	switch {
-	case errors.Is(err, errChosenTooLate):
-		return true, nil
-	case fault.Is(err, fault.NotFound):
-		return false, nil // deleted meanwhile
-	case err != nil:
-		return false, err
-	}
-	*a.Turn = turn
-	return more, nil
+	return turn, more, err
 }
 
 // prepare reads what the rules ask for besides the states.
@@ -121,11 +134,13 @@ func (tx *Tx) prepare(ctx context.Context, t tenant.ID, run *rollout.Run) error 
 // choice is the targets that a step is to take, found before its transaction:
 // looking at a million targets must not keep others from writing.
 type choice struct {
-	work   rollout.Work
+	work   rollout.Work // NoWork: the step finds its targets itself
 	group  rollout.GroupID
 	cursor int64
 	limit  int64
 	ids    []int64
+
+	lockFirst bool // lock targets before they are read
 }
 
 func (s Rollouts) choose(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance) (*choice, error) {
@@ -143,26 +158,26 @@ func (s Rollouts) choose(ctx context.Context, t tenant.ID, id rollout.ID, a roll
 		return err
 	})
 	if err != nil || !run.Chooses() || len(run.Groups) == 0 {
-		return nil, err
+		return &choice{}, err
 	}
 	turn := *a.Turn
 	step, _ := run.Next(&turn)
 	if step.Work != rollout.Fill && step.Work != rollout.Grow {
-		return nil, nil
+		return &choice{}, nil
 	}
 	c, err := a.Cohort(run, step)
 	if err != nil {
 		return nil, err
 	}
 	ids, err := s.Cohort(ctx, t, c)
-	return &choice{step.Work, step.Group.ID, step.Group.Cursor, step.Limit, ids}, err
+	return &choice{work: step.Work, group: step.Group.ID, cursor: step.Group.Cursor, limit: step.Limit, ids: ids}, err
 }
 
 // work carries a step out.
 func (tx *Tx) work(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance, chosen *choice) (rollout.Outcome, error) {
 	switch step.Work {
 	case rollout.Fill, rollout.Grow:
-		if chosen == nil || chosen.work != step.Work || chosen.group != step.Group.ID || chosen.cursor != step.Group.Cursor || chosen.limit != step.Limit {
+		if chosen.work != step.Work || chosen.group != step.Group.ID || chosen.cursor != step.Group.Cursor || chosen.limit != step.Limit {
 			return rollout.Outcome{}, errChosenTooLate
 		}
 		if step.Work == rollout.Grow {
@@ -172,7 +187,7 @@ func (tx *Tx) work(ctx context.Context, t tenant.ID, run *rollout.Run, step roll
 	case rollout.Schedule:
 		return tx.scheduleGroup(ctx, t, run, step, a)
 	case rollout.Launch:
-		return tx.launchGroup(ctx, t, run, step, a)
+		return tx.launchGroup(ctx, t, run, step, a, chosen)
 	case rollout.DropScheduled:
 		return tx.dropScheduled(ctx, t, run, step)
 	case rollout.CancelActive:
@@ -296,71 +311,120 @@ type waiting struct {
 }
 
 // launchGroup starts some of a group's scheduled actions (update-domain 2.1).
-func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance) (o rollout.Outcome, err error) {
-	r, group := &run.Rollout, int64(step.Group.ID)
-	ids, err := all(ctx, tx, scalar[int64], fmt.Sprintf("SELECT a.target_id FROM action a WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.rollout_group_id, a.status, a.id LIMIT $2", deployment.Scheduled), group, step.Limit)
-	if err != nil || len(ids) == 0 {
+func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance, chosen *choice) (o rollout.Outcome, err error) {
+	list, err := tx.waiting(ctx, run, step)
+	if err != nil || len(list) == 0 {
 		return o, err
 	}
-	o.More = int64(len(ids)) == step.Limit
-	if _, err := lockStates(ctx, tx, ids); err != nil {
-		return o, err
-	}
-	// Again, now that the targets are locked: an assignment may have come in between.
-	list, err := all(ctx, tx, scanWaiting, launchable(tx.db.dialect), idList(ids), group, int64(r.Set))
-	if err != nil {
-		return o, err
+	o.More = int64(len(list)) == step.Limit
+	if chosen.lockFirst || slices.ContainsFunc(list, func(w waiting) bool { return w.same }) {
+		if list, err = tx.lockWaiting(ctx, run, step, list); err != nil || len(list) == 0 {
+			return o, err
+		}
 	}
 	o.N = int64(len(list))
+	return o, tx.launch(ctx, t, run, step.Group, a, list)
+}
+
+// launch starts actions that were scheduled when they were read. Writing what a
+// target is to have is also what locks it, so that an assignment, a cancellation or
+// the end of a target that came in between shows in how many rows there are to
+// change: errMovedOn then.
+func (tx *Tx) launch(ctx context.Context, t tenant.ID, run *rollout.Run, g *rollout.Group, a rollout.Advance, list []waiting) error {
+	r := &run.Rollout
 	by := r.StartedBy
 	if r.Status != rollout.Starting {
 		by = caller.System
 	}
-	classes := map[string][]changed{}
-	openings := map[string]opening{}
 	var start []int64
 	for _, w := range list {
-		open := openingOf(run, step.Group, w, a)
-		classes[open.says] = append(classes[open.says], w.changed)
-		openings[open.says] = open
 		if !w.same {
 			start = append(start, w.Target)
 		}
 	}
 	if len(start) > 0 {
 		targets := selection(idList(start))
+		n, err := tx.affected(ctx, fmt.Sprintf("UPDATE target_state SET status = %d, assigned_set = $2, modified_by = $3, modified_at = $4 WHERE assigned_set IS DISTINCT FROM $2 AND target_id IN ", fleet.StatusPending)+tx.chosen(),
+			string(targets), int64(r.Set), by, a.Now.UnixMilli())
+		if err != nil {
+			return err
+		}
+		if n != int64(len(start)) {
+			return errMovedOn
+		}
 		if err := tx.supersede(ctx, t, targets, supersession{by: r.Set, autoclose: a.Policy.Autoclose, user: by, at: a.Now}); err != nil {
-			return o, err
+			return err
 		}
-		if _, err := tx.exec(ctx, fmt.Sprintf("UPDATE target_state SET status = %d, assigned_set = $2, modified_by = $3, modified_at = $4 WHERE target_id IN ", fleet.StatusPending)+tx.chosen(),
-			string(targets), int64(r.Set), by, a.Now.UnixMilli()); err != nil {
-			return o, err
+	}
+	if a.Policy.Flow {
+		if err := tx.readConfirmations(ctx, list); err != nil {
+			return err
 		}
+	}
+	classes := map[string][]changed{}
+	openings := map[string]opening{}
+	for _, w := range list {
+		open := openingOf(run, g, w, a)
+		classes[open.says] = append(classes[open.says], w.changed)
+		openings[open.says] = open
 	}
 	for says, class := range classes {
 		if err := tx.open(ctx, t, class, openings[says], by, a.Now); err != nil {
-			return o, err
+			return err
 		}
 	}
-	return o, nil
+	return nil
 }
 
-// launchable reads the scheduled actions that some targets have in a group. The
-// plus signs keep the databases from reading the whole group for each target.
-func launchable(d dialect) string {
-	return `SELECT o.id, o.target_id, COALESCE(h.assigned_set = $3, FALSE), ac.initiator, ac.remark, ac.activated_by, ac.activated_at
-		FROM (` + d.perTarget("$1", fmt.Sprintf("+a.rollout_group_id = $2 AND +a.status = %d AND NOT a.active", deployment.Scheduled)) + `) AS o
-		JOIN target_state h ON h.target_id = o.target_id LEFT JOIN auto_confirm ac ON ac.target_id = o.target_id ORDER BY o.id`
+// waiting reads scheduled actions of a group, in the order of their ids.
+func (tx *Tx) waiting(ctx context.Context, run *rollout.Run, step rollout.Step) ([]waiting, error) {
+	return all(ctx, tx, func(s scanner) (w waiting, err error) {
+		err = s.Scan(&w.Action, &w.Target, &w.same)
+		return w, err
+	}, launchable, int64(step.Group.ID), int64(run.Rollout.Set), step.Limit)
 }
 
-func scanWaiting(s scanner) (w waiting, err error) {
-	var initiator, remark, activatedBy sql.NullString
-	var activatedAt sql.NullInt64
-	err = s.Scan(&w.Action, &w.Target, &w.same, &initiator, &remark, &activatedBy, &activatedAt)
-	if activatedAt.Valid {
-		w.confirm = &fleet.AutoConfirm{Initiator: initiator.String, Remark: remark.String, ActivatedBy: activatedBy.String, ActivatedAt: time.UnixMilli(activatedAt.Int64)}
+// launchable reads the scheduled actions of a group. Its order keeps the databases
+// going along the index.
+var launchable = fmt.Sprintf(`SELECT a.id, a.target_id, COALESCE(h.assigned_set = $2, FALSE) FROM action a JOIN target_state h ON h.target_id = a.target_id
+	WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.rollout_group_id, a.status, a.id LIMIT $3`, deployment.Scheduled)
+
+// lockWaiting locks the targets of the actions, and reads the actions again: those
+// that are left are as they will be until the transaction ends.
+func (tx *Tx) lockWaiting(ctx context.Context, run *rollout.Run, step rollout.Step, list []waiting) ([]waiting, error) {
+	ids := make([]int64, len(list))
+	for i, w := range list {
+		ids[i] = w.Target
 	}
-	return w, err
+	locked, err := lockStates(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	if list, err = tx.waiting(ctx, run, step); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list, func(w waiting) bool {
+		_, is := slices.BinarySearch(locked, w.Target)
+		return !is
+	}), nil
+}
+
+// readConfirmations tells of the actions whose devices confirm by themselves.
+func (tx *Tx) readConfirmations(ctx context.Context, list []waiting) error {
+	byTarget := make(map[int64]*waiting, len(list))
+	ids := make([]int64, len(list))
+	for i := range list {
+		byTarget[list[i].Target], ids[i] = &list[i], list[i].Target
+	}
+	_, err := all(ctx, tx, func(s scanner) (none struct{}, err error) {
+		var target, at int64
+		var c fleet.AutoConfirm
+		err = s.Scan(&target, &c.Initiator, &c.Remark, &c.ActivatedBy, &at)
+		c.ActivatedAt = time.UnixMilli(at)
+		byTarget[target].confirm = &c
+		return none, err
+	}, "SELECT ac.target_id, ac.initiator, ac.remark, ac.activated_by, ac.activated_at FROM auto_confirm ac WHERE ac.target_id IN "+tx.chosen(), idList(ids))
+	return err
 }
 
 // opening is how an action starts.
@@ -399,9 +463,13 @@ func (tx *Tx) open(ctx context.Context, t tenant.ID, list []changed, o opening, 
 	for i := range list {
 		ids[i] = list[i].Action
 	}
-	if _, err := tx.exec(ctx, fmt.Sprintf("UPDATE action SET status = %d, active = %t, newest_entry = %d, entries = entries + 1, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE id IN ",
-		o.status, o.status != deployment.Finished, o.entry)+tx.chosen(), idList(ids), by, at.UnixMilli()); err != nil {
+	n, err := tx.affected(ctx, fmt.Sprintf("UPDATE action SET status = %d, active = %t, newest_entry = %d, entries = entries + 1, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE status = %d AND id IN ",
+		o.status, o.status != deployment.Finished, o.entry, deployment.Scheduled)+tx.chosen(), idList(ids), by, at.UnixMilli())
+	if err != nil {
 		return err
+	}
+	if n != int64(len(ids)) {
+		return errMovedOn
 	}
 	if err := tx.enter(ctx, t, list, o.entry, o.says, at.UnixMilli()); err != nil {
 		return err
