@@ -64,8 +64,9 @@ type DB struct {
 	unwritten atomic.Bool // the last change failed for want of the database; reads may still work
 }
 
-// keyedConns are for the batches of reports, and for the step of a rollout.
-const keyedConns = caseWorkers + 1
+// keyedConns are for the batches of reports, and for the step of a rollout with one
+// beside it.
+const keyedConns = caseWorkers + 2
 
 // Open opens the database and brings its schema up to date. A database whose
 // schema is newer than this program is refused and left untouched.

@@ -69,6 +69,10 @@ type dialect struct {
 	// same targets.
 	stepTime time.Duration
 
+	// twoSteps: two transactions may change something at a time, of which each has a
+	// processor to itself.
+	twoSteps bool
+
 	// classify says what sort of failure the driver's error is.
 	classify func(error) failure
 }

@@ -59,6 +59,7 @@ func postgresDialect() dialect {
 		perRow:     " OFFSET 0",
 		orLooksUp:  true,
 		stepTime:   200 * time.Millisecond,
+		twoSteps:   true,
 		classify:   classifyPostgres,
 	}
 }

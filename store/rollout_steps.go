@@ -312,7 +312,7 @@ type waiting struct {
 
 // launchGroup starts some of a group's scheduled actions (update-domain 2.1).
 func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance, chosen *choice) (o rollout.Outcome, err error) {
-	list, err := tx.waiting(ctx, run, step)
+	list, err := tx.waiting(ctx, run, step, "")
 	if err != nil || len(list) == 0 {
 		return o, err
 	}
@@ -323,7 +323,39 @@ func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, st
 		}
 	}
 	o.N = int64(len(list))
-	return o, tx.launch(ctx, t, run, step.Group, a, list)
+	others := tx.launchBeside(ctx, t, run, step, a, chosen, list)
+	err = tx.launch(ctx, t, run, step.Group, a, list)
+	<-others
+	return o, err
+}
+
+// launchBeside starts actions from the other end of the group in a transaction of
+// its own, where the database lets two change something at a time, and closes the
+// channel once that has ended. The step's own transaction keeps the rollout from
+// being paused meanwhile. What fails here is left to the next steps, which come
+// to it in their turn.
+func (tx *Tx) launchBeside(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance, chosen *choice, mine []waiting) <-chan struct{} {
+	done := make(chan struct{})
+	if !tx.db.twoSteps || chosen.lockFirst || int64(len(mine)) < step.Limit {
+		close(done)
+		return done
+	}
+	last := mine[len(mine)-1].Action
+	go func() {
+		defer close(done)
+		_ = tx.db.updateKeyed(ctx, func(other *Tx) error {
+			if err := other.proveLease(ctx, a.Held); err != nil {
+				return err
+			}
+			list, err := other.waiting(ctx, run, step, " DESC")
+			if err != nil {
+				return err
+			}
+			list = slices.DeleteFunc(list, func(w waiting) bool { return w.Action <= last || w.same })
+			return other.launch(ctx, t, run, step.Group, a, list)
+		})
+	}()
+	return done
 }
 
 // launch starts actions that were scheduled when they were read. Writing what a
@@ -376,18 +408,21 @@ func (tx *Tx) launch(ctx context.Context, t tenant.ID, run *rollout.Run, g *roll
 	return nil
 }
 
-// waiting reads scheduled actions of a group, in the order of their ids.
-func (tx *Tx) waiting(ctx context.Context, run *rollout.Run, step rollout.Step) ([]waiting, error) {
+// waiting reads scheduled actions of a group, in the order of their ids or, with
+// DESC, from their end.
+func (tx *Tx) waiting(ctx context.Context, run *rollout.Run, step rollout.Step, desc string) ([]waiting, error) {
 	return all(ctx, tx, func(s scanner) (w waiting, err error) {
 		err = s.Scan(&w.Action, &w.Target, &w.same)
 		return w, err
-	}, launchable, int64(step.Group.ID), int64(run.Rollout.Set), step.Limit)
+	}, launchable(desc), int64(step.Group.ID), int64(run.Rollout.Set), step.Limit)
 }
 
 // launchable reads the scheduled actions of a group. Its order keeps the databases
 // going along the index.
-var launchable = fmt.Sprintf(`SELECT a.id, a.target_id, COALESCE(h.assigned_set = $2, FALSE) FROM action a JOIN target_state h ON h.target_id = a.target_id
-	WHERE a.rollout_group_id = $1 AND a.status = %d ORDER BY a.rollout_group_id, a.status, a.id LIMIT $3`, deployment.Scheduled)
+func launchable(desc string) string {
+	return fmt.Sprintf(`SELECT a.id, a.target_id, COALESCE(h.assigned_set = $2, FALSE) FROM action a JOIN target_state h ON h.target_id = a.target_id
+		WHERE a.rollout_group_id = $1 AND a.status = %[1]d ORDER BY a.rollout_group_id%[2]s, a.status%[2]s, a.id%[2]s LIMIT $3`, deployment.Scheduled, desc)
+}
 
 // lockWaiting locks the targets of the actions, and reads the actions again: those
 // that are left are as they will be until the transaction ends.
@@ -400,7 +435,7 @@ func (tx *Tx) lockWaiting(ctx context.Context, run *rollout.Run, step rollout.St
 	if err != nil {
 		return nil, err
 	}
-	if list, err = tx.waiting(ctx, run, step); err != nil {
+	if list, err = tx.waiting(ctx, run, step, ""); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(list, func(w waiting) bool {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/otaria/otaria/deployment"
+	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/internal/testdb"
@@ -454,7 +455,7 @@ func TestLaunchGoesAlongTheGroup(t *testing.T) {
 			var id, parent, unused int
 			err = s.Scan(&id, &parent, &unused, &line)
 			return line, err
-		}, "EXPLAIN QUERY PLAN "+launchable, 1, 1, 1)
+		}, "EXPLAIN QUERY PLAN "+launchable(""), 1, 1, 1)
 		return err
 	}))
 	want := []string{"SEARCH a USING INDEX action_group (rollout_group_id=? AND status=?)", "SEARCH h USING INTEGER PRIMARY KEY (rowid=?)"}
@@ -576,6 +577,92 @@ func TestTalliesGoByTheGroupsIndex(t *testing.T) {
 		}))
 		if text := strings.Join(plan, "\n"); !strings.Contains(text, want) || strings.Contains(text, "Seq Scan on action") {
 			t.Errorf("the plan is\n%s", text)
+		}
+	})
+}
+
+// What happens to a target between a step's looking at it and starting its action
+// is what counts. Others wait for their turn meanwhile, here by a lock.
+func TestLaunchMeetsAChange(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, open(t, testdb.Postgres(t)))
+	c := newCampaigns(w)
+	c.stepSize = 10
+	c.fleet(t, "t", 7)
+	r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(1)})
+	other := w.set(t, "other")
+	c.tick(t, r.ID)
+	must(t, c.rollouts.Start(w.ctx, r.ID))
+	turn := &rollout.Turn{}
+	for c.shows(t, r.ID) != "starting 7 | scheduled 7 7 scheduled" {
+		if more, err := c.advance(r.ID, turn); err != nil || !more {
+			t.Fatalf("%s: %t, %v", c.shows(t, r.ID), more, err)
+		}
+	}
+	launched := make(chan error, 1)
+	must(t, w.db.update(w.ctx, func(tx *Tx) error {
+		for _, text := range []string{
+			"UPDATE target_state SET assigned_set = $1 WHERE target_id = (SELECT id FROM target WHERE controller_id = 't03')",
+			"UPDATE target_state SET assigned_set = $1 WHERE target_id = (SELECT id FROM target WHERE controller_id = 't05')",
+		} {
+			if _, err := tx.exec(w.ctx, text, int64(other)); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.exec(w.ctx, "UPDATE action SET status = $1 WHERE target_id = (SELECT id FROM target WHERE controller_id = 't03')", int(deployment.Canceled)); err != nil {
+			return err
+		}
+		if _, err := tx.exec(w.ctx, "UPDATE target_state SET assigned_set = $1 WHERE target_id = (SELECT id FROM target WHERE controller_id = 't06')", int64(r.Set)); err != nil {
+			return err
+		}
+		go func() {
+			_, err := c.advance(r.ID, turn)
+			launched <- err
+		}()
+		for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			if w.dump(t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0] != "0" {
+				return nil
+			}
+		}
+		t.Error("the step did not wait")
+		return nil
+	}))
+	must(t, <-launched)
+	c.tick(t, r.ID)
+	c.expect(t, r.ID, "running 7 | running 7 5 running 1 finished 1 cancelled")
+	if got := w.dump(t, "SELECT a.status, a.entries, (SELECT count(*) FROM action_status s WHERE s.action_id = a.id) FROM action a JOIN target t ON t.id = a.target_id WHERE t.controller_id IN ('t03', 't05', 't06') ORDER BY a.target_id"); !slices.Equal(got, []string{"4 0 0", "3 1 1", "0 1 1"}) {
+		t.Errorf("status and entries: %v", got)
+	}
+}
+
+// A group whose parts are started at the same time ends with each action started once.
+func TestLaunchFromBothEnds(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.stepSize = 3
+		c.fleet(t, "t", 41)
+		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(1)})
+		c.tick(t, r.ID)
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "running 41 | running 41 41 running")
+		if got := w.dump(t, "SELECT count(*), min(entries), max(entries), min(revision), max(revision) FROM action WHERE active"); got[0] != "41 1 1 2 2" {
+			t.Errorf("actions, entries and revisions: %v", got)
+		}
+		started := map[int64]int{}
+		for _, e := range w.events {
+			if e.Kind == event.ActionAssigned {
+				started[e.Subject]++
+			}
+		}
+		if len(started) != 41 {
+			t.Errorf("%d of 41 were told of", len(started))
+		}
+		for id, n := range started {
+			if n != 1 {
+				t.Errorf("action %d was started %d times", id, n)
+			}
 		}
 	})
 }
