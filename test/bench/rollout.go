@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -69,10 +70,24 @@ func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err err
 		return out, err
 	}
 	out.aloneReady = created + filled
-	devices, err := p.devices(c)
-	if err != nil {
+	if err := p.besidePolls(ctx, c, &out); err != nil {
 		return out, err
 	}
+	if out.aloneLaunched, err = p.launchNext(ctx, c, out.rollout); err != nil {
+		return out, err
+	}
+	p.tell(c, &out)
+	return out, p.finish(ctx, c, &out)
+}
+
+// besidePolls measures the phases of a rollout until its second group runs, and the
+// polls meanwhile.
+func (p *plan) besidePolls(ctx context.Context, c *contender, out *campaign) (err error) {
+	devices, err := p.devices(c)
+	if err != nil {
+		return err
+	}
+	defer first()()
 	pid := c.cmd.Process.Pid
 	stop, end := context.WithCancel(ctx)
 	var side errgroup.Group
@@ -80,14 +95,7 @@ func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err err
 	side.Go(func() error { _, err := devices.Run(stop); return err })
 	defer func() {
 		end()
-		if err = errors.Join(err, side.Wait()); err != nil {
-			return
-		}
-		if out.aloneLaunched, err = p.launchNext(ctx, c, out.rollout); err != nil {
-			return
-		}
-		p.tell(c, &out)
-		err = p.finish(ctx, c, &out)
+		err = errors.Join(err, side.Wait())
 	}()
 	lap := func(of phase) error {
 		r := devices.Lap()
@@ -97,30 +105,53 @@ func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err err
 		}
 		return nil
 	}
-	select {
-	case <-ctx.Done():
-		return out, ctx.Err()
-	case <-time.After(p.warmup):
+	if err := pass(ctx, p.warmup); err != nil {
+		return err
 	}
 	devices.Lap()
-	select {
-	case <-ctx.Done():
-		return out, ctx.Err()
-	case <-time.After(p.measure):
+	if err := pass(ctx, p.measure); err != nil {
+		return err
 	}
 	if err := lap(idle); err != nil {
-		return out, err
+		return err
 	}
 	server, database, err := c.spent()
 	if err != nil {
-		return out, err
+		return err
 	}
-	if err := p.roll(ctx, c, &out, lap); err != nil {
-		return out, err
+	if err := p.roll(ctx, c, out, lap); err != nil {
+		return err
 	}
 	out.cpu, out.database, err = c.spent()
 	out.cpu, out.database = out.cpu-server, out.database-database
-	return out, err
+	return err
+}
+
+// pass lets time go by.
+func pass(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// first gives this process the processor before others, where it may do so, until
+// the returned function is called. The devices that it plays are elsewhere in truth:
+// that they wait for a processor here is not the server's.
+func first() func() {
+	const before = -10
+	renice := func(n int) {
+		threads, _ := os.ReadDir("/proc/self/task")
+		for _, t := range threads {
+			if id, err := strconv.Atoi(t.Name()); err == nil {
+				_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, n) // new threads get it from these
+			}
+		}
+	}
+	renice(before)
+	return func() { renice(0) }
 }
 
 // tell says what was measured until the second group ran.
