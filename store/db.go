@@ -64,10 +64,6 @@ type DB struct {
 	unwritten atomic.Bool // the last change failed for want of the database; reads may still work
 }
 
-// keyedConns are for the batches of reports, and for the step of a rollout with one
-// beside it.
-const keyedConns = caseWorkers + 2
-
 // Open opens the database and brings its schema up to date. A database whose
 // schema is newer than this program is refused and left untouched.
 func Open(ctx context.Context, o Options) (*DB, error) {
@@ -89,8 +85,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		if db.keyed, err = openPostgres(o.URL, alongKeys); err != nil {
 			return nil, errors.Join(fmt.Errorf("database address: %w", err), pool.Close())
 		}
-		db.keyed.SetMaxOpenConns(keyedConns)
-		db.keyed.SetMaxIdleConns(keyedConns)
+		db.keyed.SetMaxOpenConns(caseWorkers)
+		db.keyed.SetMaxIdleConns(caseWorkers)
 		db.keyed.SetConnMaxIdleTime(5 * time.Minute)
 		n := o.MaxConns
 		if n == 0 {

@@ -79,7 +79,7 @@ func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 
 // advance is the transaction of a step.
 func (s Rollouts) advance(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance, chosen *choice) (turn rollout.Turn, more bool, err error) {
-	err = s.DB.updateKeyed(ctx, func(tx *Tx) error {
+	err = s.DB.update(ctx, func(tx *Tx) error {
 		turn = *a.Turn
 		more = false
 		if err := tx.proveLease(ctx, a.Held); err != nil {
@@ -343,7 +343,7 @@ func (tx *Tx) launchBeside(ctx context.Context, t tenant.ID, run *rollout.Run, s
 	last := mine[len(mine)-1].Action
 	go func() {
 		defer close(done)
-		_ = tx.db.updateKeyed(ctx, func(other *Tx) error {
+		_ = tx.db.update(ctx, func(other *Tx) error {
 			if err := other.proveLease(ctx, a.Held); err != nil {
 				return err
 			}
