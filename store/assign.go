@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -221,8 +220,9 @@ func selectTargets(list []deployment.Start) (selection, error) {
 	return selection(text), err
 }
 
-// chosen reads the selection, which is the first parameter, as rows of target ids.
-func (tx *Tx) chosen() string { return "(SELECT i.id FROM " + tx.db.ids("$1", "i") + ")" }
+// chosen is true of a key that is in the selection, or another list of ids, which is
+// the first parameter.
+func (tx *Tx) chosen(key string) string { return tx.db.among(key, "$1") }
 
 // supersession says how older actions give way to a newer one.
 type supersession struct {
@@ -288,7 +288,7 @@ func (tx *Tx) lockActive(ctx context.Context, of, order string, id int64, cancel
 // there. Finding them first and locking them afterwards are two statements, since
 // PostgreSQL would sooner read all states than believe how few are found.
 func lockStates[ID ~int64](ctx context.Context, tx *Tx, ids []ID) ([]ID, error) {
-	return all(ctx, tx, scalar[ID], "SELECT h.target_id FROM target_state h WHERE h.target_id IN "+tx.chosen()+" ORDER BY h.target_id"+tx.db.lock("h"), idList(ids))
+	return all(ctx, tx, scalar[ID], "SELECT h.target_id FROM target_state h WHERE "+tx.chosen("h.target_id")+" ORDER BY h.target_id"+tx.db.lock("h"), idList(ids))
 }
 
 // callOff asks devices to give up the actions a of the targets that are the first
@@ -300,14 +300,18 @@ func (tx *Tx) callOff(ctx context.Context, t tenant.ID, which string, args []any
 	if !how.quit {
 		status, stays, consent = deployment.Canceling, "TRUE", fmt.Sprintf("(a.status = %d)", deployment.WaitForConfirmation)
 	}
-	at, n := how.at.UnixMilli(), len(args)
+	at := how.at.UnixMilli()
 	says, err := json.Marshal([]string{how.says})
 	if err != nil {
 		return nil, err
 	}
+	ids, err := tx.actionsOf(ctx, which, args...)
+	if err != nil || len(ids) == 0 {
+		return nil, err
+	}
 	list, err := all(ctx, tx, scanChanged, fmt.Sprintf(`UPDATE action AS a SET status = %[1]d, newest_entry = %[1]d, active = %[2]s, consent_awaited = %[3]s, revision = revision + 1, entries = entries + 1,
-		modified_by = $%[4]d, modified_at = $%[5]d WHERE a.id IN (SELECT o.id FROM (%[6]s) AS o) RETURNING id, target_id`, status, stays, consent, n+1, n+2, tx.db.perTarget("$1", which)), append(slices.Clip(args), how.user, at)...)
-	if err != nil || len(list) == 0 {
+		modified_by = $2, modified_at = $3 WHERE `, status, stays, consent)+tx.chosen("a.id")+" RETURNING id, target_id", idList(ids), how.user, at)
+	if err != nil {
 		return nil, err
 	}
 	if err := tx.enter(ctx, t, list, status, string(says), at); err != nil {
@@ -315,6 +319,18 @@ func (tx *Tx) callOff(ctx context.Context, t tenant.ID, which string, args []any
 	}
 	tx.recordStatus(t, event.ActionChanged, list, status, at)
 	return list, nil
+}
+
+// actionsOf finds the actions a of the targets that are the first argument, for which
+// the condition holds. Changing them is a statement of its own, since most targets
+// have none, and PostgreSQL may go the other way round in a single one: from all
+// actions there are.
+func (tx *Tx) actionsOf(ctx context.Context, which string, args ...any) ([]int64, error) {
+	return all(ctx, tx, func(s scanner) (action int64, err error) {
+		var target int64
+		err = s.Scan(&action, &target)
+		return action, err
+	}, tx.db.perTarget("$1", which), args...)
 }
 
 // enter adds an entry to the history of each action, with the messages as JSON.
@@ -331,9 +347,12 @@ func (tx *Tx) enter(ctx context.Context, t tenant.ID, list []changed, status dep
 // cancelScheduled cancels what rollouts had in store for the targets, without
 // an entry in the history (update-domain 3.2, point 8).
 func (tx *Tx) cancelScheduled(ctx context.Context, t tenant.ID, targets selection, user string, at time.Time) error {
-	changed, err := all(ctx, tx, scanChanged, fmt.Sprintf(`UPDATE action AS a SET status = %d, revision = revision + 1, modified_by = $2, modified_at = $3
-		WHERE a.id IN (SELECT o.id FROM (%s) AS o) RETURNING id, target_id`, deployment.Canceled, tx.db.perTarget("$1",
-		fmt.Sprintf("a.status = %d AND NOT a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)", deployment.Scheduled))), string(targets), user, at.UnixMilli())
+	ids, err := tx.actionsOf(ctx, fmt.Sprintf("a.status = %d AND NOT a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)", deployment.Scheduled), string(targets))
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	changed, err := all(ctx, tx, scanChanged, fmt.Sprintf("UPDATE action SET status = %d, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE status = %d AND ", deployment.Canceled, deployment.Scheduled)+
+		tx.chosen("id")+" RETURNING id, target_id", idList(ids), user, at.UnixMilli())
 	if err != nil {
 		return err
 	}
@@ -384,7 +403,7 @@ func (tx *Tx) holdSet(ctx context.Context, targets selection, a *deployment.Assi
 	if a.Offline {
 		status, installed = fleet.StatusInSync, ", installed_set = $2, installed_at = $4"
 	}
-	_, err := tx.exec(ctx, fmt.Sprintf("UPDATE target_state SET status = %d, assigned_set = $2%s, modified_by = $3, modified_at = $4 WHERE target_id IN ", status, installed)+tx.chosen(),
+	_, err := tx.exec(ctx, fmt.Sprintf("UPDATE target_state SET status = %d, assigned_set = $2%s, modified_by = $3, modified_at = $4 WHERE ", status, installed)+tx.chosen("target_id"),
 		string(targets), int64(a.Set), a.ModifiedBy, a.ModifiedAt.UnixMilli())
 	return err
 }

@@ -53,14 +53,14 @@ func (d Deployment) CleanActions(ctx context.Context, t tenant.ID, c deployment.
 		if err := tx.proveLease(ctx, c.Held); err != nil {
 			return err
 		}
-		of, err := all(ctx, tx, scalar[int64], "SELECT e.target_id FROM action e WHERE e.id IN "+tx.chosen(), idList(ids))
+		of, err := all(ctx, tx, scalar[int64], "SELECT e.target_id FROM action e WHERE "+tx.chosen("e.id"), idList(ids))
 		if err != nil {
 			return err
 		}
 		if _, err := lockStates(ctx, tx, of); err != nil {
 			return err
 		}
-		removed, err = tx.deleteActions(ctx, t, "SELECT e.id FROM action e WHERE e.tenant_id = $1 AND e.status IN ("+statusList(c.Statuses)+") AND "+old+" AND e.id IN (SELECT i.id FROM "+tx.db.ids("$3", "i")+")", []any{t, before, idList(ids)}, c.Now)
+		removed, err = tx.deleteActions(ctx, t, "SELECT e.id FROM action e WHERE e.tenant_id = $1 AND e.status IN ("+statusList(c.Statuses)+") AND "+old+" AND "+tx.db.among("e.id", "$3"), []any{t, before, idList(ids)}, c.Now)
 		return err
 	})
 	if err != nil {

@@ -41,6 +41,12 @@ type dialect struct {
 	// the one column id.
 	ids func(param, alias string) string
 
+	// among compares a key with the numbers of a parameter that holds a JSON list.
+	// PostgreSQL goes from them to the rows then, whatever it believes of the table
+	// and of other conditions; a list that it reads as a table it may look through
+	// for each row there is.
+	among func(key, param string) string
+
 	// perTarget is a SELECT of the ids and target ids of the actions a of some
 	// targets, for which the condition holds. It goes from the targets to their
 	// actions, whatever the planner believes of either: after a step that changed
@@ -125,6 +131,14 @@ func postgresTable(param, alias string, columns ...string) string {
 
 func postgresIDs(param, alias string) string {
 	return fmt.Sprintf("(SELECT CAST(value AS bigint) AS id FROM jsonb_array_elements_text(CAST(%s AS jsonb))) AS %s", param, alias)
+}
+
+func sqliteAmong(key, param string) string {
+	return key + " IN (SELECT i.id FROM " + sqliteIDs(param, "i") + ")"
+}
+
+func postgresAmong(key, param string) string {
+	return key + " = ANY(CAST(translate(" + param + ", '[]', '{}') AS bigint[]))"
 }
 
 func sqlitePerTarget(param, cond string) string {

@@ -53,6 +53,7 @@ func postgresDialect() dialect {
 		lock:       postgresLock,
 		table:      postgresTable,
 		ids:        postgresIDs,
+		among:      postgresAmong,
 		perTarget:  postgresPerTarget,
 		events:     postgresEvents(),
 		replanned:  postgresReplanned,

@@ -376,7 +376,7 @@ func (tx *Tx) launch(ctx context.Context, t tenant.ID, run *rollout.Run, g *roll
 	}
 	if len(start) > 0 {
 		targets := selection(idList(start))
-		n, err := tx.affected(ctx, fmt.Sprintf("UPDATE target_state SET status = %d, assigned_set = $2, modified_by = $3, modified_at = $4 WHERE assigned_set IS DISTINCT FROM $2 AND target_id IN ", fleet.StatusPending)+tx.chosen(),
+		n, err := tx.affected(ctx, fmt.Sprintf("UPDATE target_state SET status = %d, assigned_set = $2, modified_by = $3, modified_at = $4 WHERE assigned_set IS DISTINCT FROM $2 AND ", fleet.StatusPending)+tx.chosen("target_id"),
 			string(targets), int64(r.Set), by, a.Now.UnixMilli())
 		if err != nil {
 			return err
@@ -458,7 +458,7 @@ func (tx *Tx) readConfirmations(ctx context.Context, list []waiting) error {
 		c.ActivatedAt = time.UnixMilli(at)
 		byTarget[target].confirm = &c
 		return none, err
-	}, "SELECT ac.target_id, ac.initiator, ac.remark, ac.activated_by, ac.activated_at FROM auto_confirm ac WHERE ac.target_id IN "+tx.chosen(), idList(ids))
+	}, "SELECT ac.target_id, ac.initiator, ac.remark, ac.activated_by, ac.activated_at FROM auto_confirm ac WHERE "+tx.chosen("ac.target_id"), idList(ids))
 	return err
 }
 
@@ -498,8 +498,8 @@ func (tx *Tx) open(ctx context.Context, t tenant.ID, list []changed, o opening, 
 	for i := range list {
 		ids[i] = list[i].Action
 	}
-	n, err := tx.affected(ctx, fmt.Sprintf("UPDATE action SET status = %d, active = %t, newest_entry = %d, entries = entries + 1, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE status = %d AND id IN ",
-		o.status, o.status != deployment.Finished, o.entry, deployment.Scheduled)+tx.chosen(), idList(ids), by, at.UnixMilli())
+	n, err := tx.affected(ctx, fmt.Sprintf("UPDATE action SET status = %d, active = %t, newest_entry = %d, entries = entries + 1, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE status = %d AND ",
+		o.status, o.status != deployment.Finished, o.entry, deployment.Scheduled)+tx.chosen("id"), idList(ids), by, at.UnixMilli())
 	if err != nil {
 		return err
 	}
@@ -554,6 +554,6 @@ func (tx *Tx) rollBack(ctx context.Context, list []changed) error {
 	}
 	const left = "SELECT a.set_id FROM action a WHERE a.target_id = target_state.target_id AND a.active ORDER BY a.id LIMIT 1"
 	_, err := tx.exec(ctx, fmt.Sprintf(`UPDATE target_state SET assigned_set = COALESCE((`+left+`), installed_set),
-		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target_state.target_id AND a.active) THEN status ELSE %d END WHERE target_id IN `, fleet.StatusInSync)+tx.chosen(), idList(ids))
+		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target_state.target_id AND a.active) THEN status ELSE %d END WHERE `, fleet.StatusInSync)+tx.chosen("target_id"), idList(ids))
 	return err
 }

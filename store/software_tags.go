@@ -128,7 +128,7 @@ func (s Software) TagSets(ctx context.Context, t tenant.ID, id software.TagID, s
 			return err
 		}
 		param := idList(sets)
-		found, err := all(ctx, tx, scanSet, "SELECT "+setSelect+" FROM "+setFrom+" WHERE e.tenant_id = $1 AND e.id IN (SELECT i.id FROM "+tx.db.ids("$2", "i")+") ORDER BY e.id", t, param)
+		found, err := all(ctx, tx, scanSet, "SELECT "+setSelect+" FROM "+setFrom+" WHERE e.tenant_id = $1 AND "+tx.db.among("e.id", "$2")+" ORDER BY e.id", t, param)
 		if err != nil {
 			return err
 		}

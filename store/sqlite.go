@@ -31,6 +31,7 @@ func sqliteDialect() dialect {
 		lock:       sqliteLock,
 		table:      sqliteTable,
 		ids:        sqliteIDs,
+		among:      sqliteAmong,
 		perTarget:  sqlitePerTarget,
 		events:     sqliteEvents(),
 		replanned:  sqliteReplanned,

@@ -56,7 +56,7 @@ func (f Fleet) SetGroup(ctx context.Context, t tenant.ID, group *string, targets
 // setGroup puts targets into the group. Those that are in it already are left
 // alone.
 func setGroup(ctx context.Context, tx *Tx, t tenant.ID, group *string, keys []int64, now time.Time) error {
-	changed, err := all(ctx, tx, scalar[int64], "UPDATE target SET group_name = $2 WHERE tenant_id = $1 AND group_name IS DISTINCT FROM $2 AND id IN (SELECT i.id FROM "+tx.db.ids("$3", "i")+") RETURNING id", t, group, idList(keys))
+	changed, err := all(ctx, tx, scalar[int64], "UPDATE target SET group_name = $2 WHERE tenant_id = $1 AND group_name IS DISTINCT FROM $2 AND "+tx.db.among("id", "$3")+" RETURNING id", t, group, idList(keys))
 	if err != nil {
 		return err
 	}

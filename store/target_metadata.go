@@ -54,7 +54,7 @@ func touchTargets(ctx context.Context, tx *Tx, t tenant.ID, keys []int64, by cal
 		return nil
 	}
 	at := by.ModifiedAt.UnixMilli()
-	if _, err := tx.exec(ctx, "UPDATE target_state SET modified_by = $2, modified_at = $3 WHERE target_id IN "+tx.chosen(), idList(keys), by.ModifiedBy, at); err != nil {
+	if _, err := tx.exec(ctx, "UPDATE target_state SET modified_by = $2, modified_at = $3 WHERE "+tx.chosen("target_id"), idList(keys), by.ModifiedBy, at); err != nil {
 		return err
 	}
 	tx.recordEach(t, event.TargetChanged, keys, at)

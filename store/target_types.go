@@ -81,7 +81,7 @@ func addSetTypes(ctx context.Context, tx *Tx, t tenant.ID, id fleet.TargetTypeID
 	if len(ids) == 0 {
 		return nil
 	}
-	found, err := all(ctx, tx, scalar[software.SetTypeID], "SELECT e.id FROM distribution_set_type e WHERE e.tenant_id = $1 AND NOT e.deleted AND e.id IN (SELECT i.id FROM "+tx.db.ids("$2", "i")+")", t, idList(ids))
+	found, err := all(ctx, tx, scalar[software.SetTypeID], "SELECT e.id FROM distribution_set_type e WHERE e.tenant_id = $1 AND NOT e.deleted AND "+tx.db.among("e.id", "$2"), t, idList(ids))
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (f Fleet) UpdateTargetType(ctx context.Context, t tenant.ID, id fleet.Targe
 		gone := slices.DeleteFunc(slices.Clone(before.SetTypes), func(id software.SetTypeID) bool { return slices.Contains(typ.SetTypes, id) })
 		added := slices.DeleteFunc(slices.Clone(typ.SetTypes), func(id software.SetTypeID) bool { return slices.Contains(before.SetTypes, id) })
 		if len(gone) > 0 {
-			if _, err := tx.exec(ctx, "DELETE FROM target_type_set_type WHERE target_type_id = $1 AND set_type_id IN (SELECT i.id FROM "+tx.db.ids("$2", "i")+")", int64(id), idList(gone)); err != nil {
+			if _, err := tx.exec(ctx, "DELETE FROM target_type_set_type WHERE target_type_id = $1 AND "+tx.db.among("set_type_id", "$2"), int64(id), idList(gone)); err != nil {
 				return err
 			}
 		}
