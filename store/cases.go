@@ -399,7 +399,7 @@ func (tx *Tx) loadCases(ctx context.Context, list []*caseChange) error {
 		if c.c == nil || c.c.Action.Status != deployment.Canceling {
 			continue
 		}
-		err := tx.row(ctx, "SELECT set_id FROM action WHERE target_id = $1 AND active AND id <> $2 ORDER BY id LIMIT 1", int64(c.c.Action.Target), int64(c.id)).Scan(&c.c.NextActive)
+		err := tx.row(ctx, "SELECT set_id FROM action WHERE target_id = $1 AND active AND id <> $2 ORDER BY +id LIMIT 1", int64(c.c.Action.Target), int64(c.id)).Scan(&c.c.NextActive)
 		if err != nil && !none(err) {
 			return err
 		}

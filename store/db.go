@@ -51,6 +51,8 @@ type DB struct {
 	stmts statements
 	cases caseQueue
 
+	standing string // the statement of that name
+
 	// node names this process in the event table, so that it does not read its
 	// own events. It changes when this process cannot know its own; see unsure.
 	node atomic.Int64
@@ -110,6 +112,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		db.read.SetMaxOpenConns(n)
 		db.read.SetMaxIdleConns(n)
 	}
+	db.standing = standing(db.dialect)
 	db.outage = outage.New(o.Log, o.Now,
 		"the database cannot be used; requests get 503 until it works again: check that its disk has space and is writable, that it is running and reachable, and that no other program holds it",
 		"the database works again", slog.String("database", db.name))

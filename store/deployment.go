@@ -14,14 +14,17 @@ import (
 // Deployment keeps actions and their history.
 type Deployment struct{ DB *DB }
 
-// standingSQL is the question of every poll that the index cannot answer. The
-// plus signs keep SQLite from looking through all actions of a set and status.
-const standingSQL = `SELECT t.id, t.token, h.status, t.address, h.request_attributes,
+// standing is the question of every poll that the index cannot answer. The plus
+// signs keep SQLite from looking through all actions of a set and status, and
+// PostgreSQL from looking through all there are, from the newest on.
+func standing(d dialect) string {
+	return `SELECT t.id, t.token, h.status, t.address, h.request_attributes,
 		a.id, a.status, a.revision, a.type, a.forced_at, a.window_schedule, a.window_duration, a.window_timezone,
 		CASE WHEN h.installed_set IS NULL THEN NULL ELSE
-			(SELECT f.id FROM action f WHERE f.target_id = t.id AND +f.set_id = h.installed_set AND +f.status = 0 AND NOT f.active ORDER BY f.id DESC LIMIT 1) END
-	FROM target t JOIN target_state h ON h.target_id = t.id LEFT JOIN action a ON a.id = (SELECT x.id FROM action x WHERE x.target_id = t.id AND x.active ORDER BY x.weight DESC, x.id LIMIT 1)
+			(SELECT f.id FROM action f WHERE f.target_id = t.id AND +f.set_id = h.installed_set AND +f.status = 0 AND NOT f.active ORDER BY +f.id DESC LIMIT 1) END
+	FROM target t JOIN target_state h ON h.target_id = t.id LEFT JOIN ` + d.heaviest("t.id", "a") + `
 	WHERE t.tenant_id = $1 AND t.controller_id = $2`
+}
 
 // Standing implements deployment.PollStore.
 func (d Deployment) Standing(ctx context.Context, t tenant.ID, id fleet.ControllerID, p deployment.Pace) (s deployment.Standing, w deployment.Window, err error) {
@@ -30,7 +33,7 @@ func (d Deployment) Standing(ctx context.Context, t tenant.ID, id fleet.Controll
 	var status fleet.Status
 	var action, actionStatus, revision, kind, forcedAt, installed sql.NullInt64
 	err = d.DB.view(ctx, func(q querier) error {
-		err := q.row(ctx, standingSQL, t, string(id)).
+		err := q.row(ctx, d.DB.standing, t, string(id)).
 			Scan(&s.Target, &token, &status, &address, &s.WantsAttributes, &action, &actionStatus, &revision, &kind, &forcedAt, &schedule, &duration, &timezone, &installed)
 		if err != nil || len(p.Overrides) == 0 {
 			return err

@@ -559,7 +559,7 @@ func TestStandingPlan(t *testing.T) {
 				var ignored int
 				err = s.Scan(&ignored, &ignored, &ignored, &line)
 				return line, err
-			}, "EXPLAIN QUERY PLAN "+standingSQL, int64(w.tenant), "a")
+			}, "EXPLAIN QUERY PLAN "+w.db.standing, int64(w.tenant), "a")
 			return err
 		}); err != nil {
 			t.Fatal(err)

@@ -53,6 +53,11 @@ type dialect struct {
 	// most of them its statistics are wrong.
 	perTarget func(param, cond string) string
 
+	// heaviest joins the active action of a target that is offered first, under the
+	// alias. PostgreSQL could look through all actions for it, if they were few when
+	// it made its plan.
+	heaviest func(target, alias string) string
+
 	// events is the order in which events are read.
 	events eventOrder
 
@@ -139,6 +144,17 @@ func sqliteAmong(key, param string) string {
 
 func postgresAmong(key, param string) string {
 	return key + " = ANY(CAST(translate(" + param + ", '[]', '{}') AS bigint[]))"
+}
+
+// activeOf are the active actions x of a target, the heaviest first.
+const activeOf = " FROM action x WHERE x.target_id = %[1]s AND x.active ORDER BY x.weight DESC, x.id LIMIT 1)"
+
+func sqliteHeaviest(target, alias string) string {
+	return fmt.Sprintf("action %[2]s ON %[2]s.id = (SELECT x.id"+activeOf, target, alias)
+}
+
+func postgresHeaviest(target, alias string) string {
+	return fmt.Sprintf("LATERAL (SELECT x.*"+activeOf+" AS %[2]s ON TRUE", target, alias)
 }
 
 func sqlitePerTarget(param, cond string) string {

@@ -54,6 +54,7 @@ func postgresDialect() dialect {
 		table:      postgresTable,
 		ids:        postgresIDs,
 		among:      postgresAmong,
+		heaviest:   postgresHeaviest,
 		perTarget:  postgresPerTarget,
 		events:     postgresEvents(),
 		replanned:  postgresReplanned,

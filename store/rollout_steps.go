@@ -552,7 +552,7 @@ func (tx *Tx) rollBack(ctx context.Context, list []changed) error {
 	for i := range list {
 		ids[i] = list[i].Target
 	}
-	const left = "SELECT a.set_id FROM action a WHERE a.target_id = target_state.target_id AND a.active ORDER BY a.id LIMIT 1"
+	const left = "SELECT a.set_id FROM action a WHERE a.target_id = target_state.target_id AND a.active ORDER BY +a.id LIMIT 1"
 	_, err := tx.exec(ctx, fmt.Sprintf(`UPDATE target_state SET assigned_set = COALESCE((`+left+`), installed_set),
 		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target_state.target_id AND a.active) THEN status ELSE %d END WHERE `, fleet.StatusInSync)+tx.chosen("target_id"), idList(ids))
 	return err

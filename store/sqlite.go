@@ -32,6 +32,7 @@ func sqliteDialect() dialect {
 		table:      sqliteTable,
 		ids:        sqliteIDs,
 		among:      sqliteAmong,
+		heaviest:   sqliteHeaviest,
 		perTarget:  sqlitePerTarget,
 		events:     sqliteEvents(),
 		replanned:  sqliteReplanned,
