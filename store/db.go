@@ -341,6 +341,10 @@ func (db *DB) patient(ctx context.Context) (context.Context, context.CancelFunc)
 // errPatience says of an error whether it is the database's lateness, rather
 // than a caller who left.
 func errPatience(ctx context.Context, err error) error {
+	// A transaction's own deadline is a moment later, and may be noticed earlier.
+	if _, ends := ctx.Deadline(); ends && errors.Is(err, context.DeadlineExceeded) {
+		<-ctx.Done()
+	}
 	if ctx.Err() != nil && errors.Is(context.Cause(ctx), errImpatient) {
 		return fmt.Errorf("%w: %w", errUnavailable, errImpatient)
 	}
