@@ -1,6 +1,7 @@
 package mgmt_test
 
 import (
+	"bytes"
 	"bufio"
 	"context"
 	"database/sql"
@@ -331,6 +332,11 @@ func TestAClientThatTakesNothing(t *testing.T) {
 	must(t, err)
 	r.SetBasicAuth(s.user, "secret")
 	must(t, r.Write(conn))
+	var begun []byte
+	for one := make([]byte, 1); !bytes.Contains(begun, []byte(": events of")); begun = append(begun, one[0]) {
+		_, err := conn.Read(one)
+		must(t, err)
+	}
 	l := s.listen(t, "")
 	const each, rounds = 500, 4 // a megabyte nearly, of which buffers hold little
 	for i := range rounds {
