@@ -1,8 +1,8 @@
 package mgmt_test
 
 import (
-	"bytes"
 	"bufio"
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
