@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/otaria/otaria/deployment"
@@ -21,44 +20,24 @@ import (
 
 // UpdateCase implements deployment.CaseStore.
 func (d Deployment) UpdateCase(ctx context.Context, t tenant.ID, target fleet.ControllerID, id deployment.ActionID, change func(*deployment.Case) error) (*deployment.Case, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	c := &caseChange{ctx: ctx, tenant: t, target: target, id: id, change: change, done: make(chan struct{})}
+	c := &caseChange{tenant: t, target: target, id: id, change: change}
 	if err := d.DB.cases.do(ctx, c); err != nil {
 		return nil, err
 	}
 	return c.c, nil
 }
 
-// A caseChange is one call of UpdateCase, and what became of it.
+// A caseChange is one call of UpdateCase.
 type caseChange struct {
-	ctx    context.Context //nolint:containedctx // of the caller, who may leave before its turn
+	call
+
 	tenant tenant.ID
 	target fleet.ControllerID
 	id     deployment.ActionID
 	change func(*deployment.Case) error
-	done   chan struct{}
 
-	c        *deployment.Case
-	before   deployment.Case
-	err      error
-	panicked any
-}
-
-// caseQueue carries out changes of actions that come at the same time in one
-// transaction: each statement reads or writes what all of them need, and the
-// disk is waited for once. A change waits for nobody while a worker is idle.
-//
-// No two changes of one target or of one action are under way at a time, so
-// that each sees what the last one left.
-type caseQueue struct {
-	db *DB
-
-	mu      sync.Mutex
-	waiting []*caseChange        // in the order they came
-	busy    map[caseKey]struct{} // what the batches under way are about
-	workers int                  // that run
+	c      *deployment.Case
+	before deployment.Case
 }
 
 // A caseKey names a target, or with an action alone that action.
@@ -68,201 +47,18 @@ type caseKey struct {
 	action deployment.ActionID
 }
 
-func (c *caseChange) reset() { c.c, c.err, c.panicked = nil, nil, nil }
-
-func (c *caseChange) keys() [2]caseKey {
-	return [2]caseKey{{tenant: c.tenant, target: c.target}, {action: c.id}}
+func (c *caseChange) keys() []caseKey {
+	return []caseKey{{tenant: c.tenant, target: c.target}, {action: c.id}}
 }
 
-const (
-	// caseWorkers is how many batches are under way at most: one computes while
-	// another waits for the disk.
-	caseWorkers = 2
-
-	// maxCases bounds a batch, so that the first in it does not wait for long.
-	maxCases = 256
-)
-
-// do runs the change and returns once it is on disk, or undone. It panics when
-// the change did.
-func (q *caseQueue) do(ctx context.Context, c *caseChange) error {
-	if q.add(c) {
-		if next := q.next(q.carry([]*caseChange{c})); len(next) > 0 {
-			go q.work(next)
-		}
-	} else {
-		ctx, cancel := q.db.patient(ctx)
-		defer cancel()
-		select {
-		case <-c.done:
-		case <-ctx.Done():
-			if q.withdraw(c) {
-				return q.db.fault(errPatience(ctx, ctx.Err()))
-			}
-			<-c.done // it is under way
-		}
-	}
-	if c.panicked != nil {
-		panic(c.panicked)
-	}
-	return c.err
-}
-
-// add reports whether the change is its caller's to carry out, as the first of a
-// batch, since nobody else is there. Otherwise a worker will take it.
-func (q *caseQueue) add(c *caseChange) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	idle := q.workers < caseWorkers
-	if idle {
-		q.workers++
-	}
-	if idle && len(q.waiting) == 0 && q.claim(c) {
-		return true
-	}
-	q.waiting = append(q.waiting, c)
-	if idle {
-		go func() { q.work(q.next(nil)) }()
-	}
-	return false
-}
-
-// withdraw takes the change out of the queue, if it is still there.
-func (q *caseQueue) withdraw(c *caseChange) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	i := slices.Index(q.waiting, c)
-	if i < 0 {
-		return false
-	}
-	q.waiting = slices.Delete(q.waiting, i, i+1)
-	return true
-}
-
-// work carries out batch after batch until nothing waits that it may take. What
-// waits for a target of another worker's batch is taken by that worker.
-func (q *caseQueue) work(batch []*caseChange) {
-	for len(batch) > 0 {
-		batch = q.next(q.carry(batch))
-	}
-}
-
-// carry runs the batch, and what joins it, and tells their callers.
-func (q *caseQueue) carry(batch []*caseChange) []*caseChange {
-	batch = q.run(batch)
-	for _, c := range batch {
-		close(c.done)
-	}
-	return batch
-}
-
-// next releases what the last batch held and takes the next one.
-func (q *caseQueue) next(last []*caseChange) (batch []*caseChange) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, c := range last {
-		for _, k := range c.keys() {
-			delete(q.busy, k)
-		}
-	}
-	if batch = q.take(nil); len(batch) == 0 {
-		q.workers--
-	}
-	return batch
-}
-
-// more adds to a batch what has come since it was taken.
-func (q *caseQueue) more(batch []*caseChange) []*caseChange {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.take(batch)
-}
-
-// take adds to the batch what waits and may run now. The caller holds the lock.
-func (q *caseQueue) take(batch []*caseChange) []*caseChange {
-	var left []*caseChange
-	for i, c := range q.waiting {
-		if len(batch) == maxCases {
-			left = append(left, q.waiting[i:]...)
-			break
-		}
-		if q.claim(c) {
-			batch = append(batch, c)
-		} else {
-			left = append(left, c)
-		}
-	}
-	q.waiting = left
-	return batch
-}
-
-// claim reports whether the change may run now, and notes that it does.
-func (q *caseQueue) claim(c *caseChange) bool {
-	keys := c.keys()
-	for _, k := range keys {
-		if _, held := q.busy[k]; held {
-			return false
-		}
-	}
-	for _, k := range keys {
-		q.busy[k] = struct{}{}
-	}
-	return true
-}
-
-// run carries the batch out, with what has come when its transaction begins,
-// and returns all that. When the fault may be that of one of them, each is tried
-// alone.
-func (q *caseQueue) run(batch []*caseChange) []*caseChange {
-	batch, err := q.attempt(batch, q.more)
-	if err == nil || len(batch) == 1 || fault.Is(err, fault.Unavailable) {
-		return batch
-	}
-	for i := range batch {
-		if _, err := q.attempt(batch[i:i+1], nil); fault.Is(err, fault.Unavailable) {
-			for _, c := range batch[i+1:] {
-				c.reset()
-				c.err = err
-			}
-			break
-		}
-	}
-	return batch
-}
-
-// attempt carries the batch out in one transaction, with what more, if it is not
-// nil, adds to it once that has begun. It returns all that, and why it failed.
-// Each change knows how it went, then: what its own rules said against it, or
-// else what befell the transaction.
-func (q *caseQueue) attempt(first []*caseChange, more func([]*caseChange) []*caseChange) (batch []*caseChange, err error) {
-	batch = first
-	for _, c := range batch {
-		c.reset()
-	}
-	ctx := context.Background() // no caller's: they all share the outcome
-	defer func() {
-		p := recover() // of the store itself; each caller hears of it as if it were alone
-		for _, c := range batch {
-			if c.err == nil && c.panicked == nil {
-				c.err, c.panicked = err, p
-			}
-		}
-	}()
-	err = q.db.updateKeyed(ctx, func(tx *Tx) error {
-		if more != nil {
-			batch, more = more(batch), nil
-		}
-		return tx.changeCases(ctx, batch)
-	})
-	return batch, err
+func (c *caseChange) reset() {
+	c.call.reset()
+	c.c = nil
 }
 
 // changeCases loads the cases, lets each change decide, and saves what they
 // decided. It returns an error where that would be the transaction's.
 func (tx *Tx) changeCases(ctx context.Context, batch []*caseChange) error {
-	for _, c := range batch {
-		c.reset() // of an earlier run
-	}
 	if err := tx.loadCases(ctx, batch); err != nil {
 		return err
 	}
@@ -291,7 +87,7 @@ func (tx *Tx) changeCases(ctx context.Context, batch []*caseChange) error {
 
 // changeCase lets change decide on one case, in a transaction that does more.
 func (tx *Tx) changeCase(ctx context.Context, t tenant.ID, target fleet.ControllerID, id deployment.ActionID, change func(*deployment.Case)) error {
-	c := &caseChange{ctx: ctx, tenant: t, target: target, id: id, change: func(c *deployment.Case) error {
+	c := &caseChange{call: call{ctx: ctx}, tenant: t, target: target, id: id, change: func(c *deployment.Case) error {
 		change(c)
 		return nil
 	}}
@@ -321,9 +117,10 @@ func (c *caseChange) belongs(ctx context.Context, tx *Tx) error {
 // decide lets the change decide, unless its caller has left.
 func (c *caseChange) decide() {
 	defer func() { c.panicked = recover() }()
-	if c.err = c.ctx.Err(); c.err == nil {
-		c.err = c.change(c.c)
+	if c.left() {
+		return
 	}
+	c.err = c.change(c.c)
 }
 
 // moved reports whether the action's row is another one now; held whether the target's is.

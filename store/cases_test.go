@@ -18,11 +18,10 @@ import (
 	"github.com/otaria/otaria/internal/testdb"
 )
 
-// atOnce calls all of them in this order while nobody carries their changes out,
-// and then does that.
-func (w *world) atOnce(t *testing.T, calls ...func()) {
+// atOnce calls all of them in this order while nobody carries out what they put
+// into the queue, and then does that.
+func atOnce[K comparable, C queued[K]](t *testing.T, q *queue[K, C], calls ...func()) {
 	t.Helper()
-	q := &w.db.cases
 	set := func(workers int) {
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -33,7 +32,7 @@ func (w *world) atOnce(t *testing.T, calls ...func()) {
 		defer q.mu.Unlock()
 		return len(q.waiting)
 	}
-	set(caseWorkers)
+	set(queueWorkers)
 	var wg sync.WaitGroup
 	for i, call := range calls {
 		wg.Go(call)
@@ -98,8 +97,8 @@ func TestChangesOfActionsAtOnce(t *testing.T) {
 				answers[i].c, answers[i].err = Deployment{w.db}.UpdateCase(ctx, w.tenant, target, id, change)
 			}
 		}
-		w.atOnce(
-			t,
+		atOnce(
+			t, w.db.cases,
 			call(0, w.ctx, "good", ids["good"], func(c *deployment.Case) error {
 				leave()
 				code := 7
@@ -198,7 +197,7 @@ func TestAChangeThatCannotBeSaved(t *testing.T) {
 				})
 			}
 		}
-		w.atOnce(t, calls...)
+		atOnce(t, w.db.cases, calls...)
 		expect(t, "runs", []int{2, 2, 2}, runs)
 		if !fault.Is(errs[1], fault.ConcurrentChange) && !fault.Is(errs[1], fault.IntegrityViolation) {
 			t.Errorf("bad: %v", errs[1])
@@ -306,8 +305,8 @@ func TestACallerLeavesTheQueue(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		w.targets(t, "a")
 		id := w.assign(t, w.set(t, "one"), "a")["a"]
-		q := &w.db.cases
-		q.workers = caseWorkers // that do not come
+		q := w.db.cases
+		q.workers = queueWorkers // that do not come
 		ctx, cancel := context.WithTimeout(w.ctx, time.Millisecond)
 		defer cancel()
 		if _, err := (Deployment{w.db}).UpdateCase(ctx, w.tenant, "a", id, said("nothing")); !errors.Is(err, context.DeadlineExceeded) {
@@ -343,7 +342,7 @@ func TestReportsWithoutAnAnswer(t *testing.T) {
 	for i, name := range []fleet.ControllerID{"a", "b", "closed"} {
 		calls = append(calls, func() { errs[i] = w.service.Report(w.ctx, name, ids[name], deployment.Report{}) })
 	}
-	w.atOnce(t, calls...)
+	atOnce(t, w.db.cases, calls...)
 	l.cut.Store(false)
 	fails(t, "a", errs[0], fault.Unavailable)
 	fails(t, "b", errs[1], fault.Unavailable)

@@ -49,7 +49,7 @@ type DB struct {
 	group *writer // SQLite: joins transactions into one commit; PostgreSQL: nil
 	keyed *sql.DB // PostgreSQL: connections for changes of known rows; SQLite: nil
 	stmts statements
-	cases caseQueue
+	cases *queue[caseKey, *caseChange]
 
 	standing string // the statement of that name
 
@@ -76,7 +76,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		o.Now = time.Now //nolint:forbidigo // the default of an option
 	}
 	db := &DB{patience: patience, now: o.Now}
-	db.cases = caseQueue{db: db, busy: map[caseKey]struct{}{}}
+	db.cases = newQueue(db, (*Tx).changeCases)
 	db.rename()
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		db.dialect = postgresDialect()
@@ -87,8 +87,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		if db.keyed, err = openPostgres(o.URL, alongKeys); err != nil {
 			return nil, errors.Join(fmt.Errorf("database address: %w", err), pool.Close())
 		}
-		db.keyed.SetMaxOpenConns(caseWorkers)
-		db.keyed.SetMaxIdleConns(caseWorkers)
+		db.keyed.SetMaxOpenConns(queueWorkers)
+		db.keyed.SetMaxIdleConns(queueWorkers)
 		db.keyed.SetConnMaxIdleTime(5 * time.Minute)
 		n := o.MaxConns
 		if n == 0 {
