@@ -25,6 +25,7 @@ import (
 
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fault"
+	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/outage"
 )
 
@@ -49,7 +50,10 @@ type DB struct {
 	group *writer // SQLite: joins transactions into one commit; PostgreSQL: nil
 	keyed *sql.DB // PostgreSQL: connections for changes of known rows; SQLite: nil
 	stmts statements
-	cases *queue[caseKey, *caseChange]
+
+	cases         *queue[caseKey, *caseChange]
+	sightings     *queue[fleet.TargetID, *sighting]
+	registrations *queue[registrationKey, *registration]
 
 	standing string // the statement of that name
 
@@ -66,6 +70,9 @@ type DB struct {
 	unwritten atomic.Bool // the last change failed for want of the database; reads may still work
 }
 
+// keyedConns are for the batches of three queues.
+const keyedConns = 3 * queueWorkers
+
 // Open opens the database and brings its schema up to date. A database whose
 // schema is newer than this program is refused and left untouched.
 func Open(ctx context.Context, o Options) (*DB, error) {
@@ -76,7 +83,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		o.Now = time.Now //nolint:forbidigo // the default of an option
 	}
 	db := &DB{patience: patience, now: o.Now}
-	db.cases = newQueue(db, (*Tx).changeCases)
+	db.cases, db.sightings, db.registrations = newQueue(db, (*Tx).changeCases), newQueue(db, (*Tx).see), newQueue(db, (*Tx).register)
 	db.rename()
 	if strings.HasPrefix(o.URL, "postgres://") || strings.HasPrefix(o.URL, "postgresql://") {
 		db.dialect = postgresDialect()
@@ -87,8 +94,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		if db.keyed, err = openPostgres(o.URL, alongKeys); err != nil {
 			return nil, errors.Join(fmt.Errorf("database address: %w", err), pool.Close())
 		}
-		db.keyed.SetMaxOpenConns(queueWorkers)
-		db.keyed.SetMaxIdleConns(queueWorkers)
+		db.keyed.SetMaxOpenConns(keyedConns)
+		db.keyed.SetMaxIdleConns(keyedConns)
 		db.keyed.SetConnMaxIdleTime(5 * time.Minute)
 		n := o.MaxConns
 		if n == 0 {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/otaria/otaria/event"
@@ -121,39 +123,155 @@ func targetKey(ctx context.Context, q querier, t tenant.ID, id fleet.ControllerI
 // CreateTargets implements fleet.TargetStore.
 func (f Fleet) CreateTargets(ctx context.Context, t tenant.ID, targets []fleet.Target) error {
 	return f.DB.update(ctx, func(tx *Tx) error {
-		types := map[fleet.TargetTypeID]string{}
-		for i := range targets {
-			n := &targets[i]
-			if n.Type != 0 {
-				if types[n.Type] == "" {
-					name, err := typeName(ctx, tx, t, n.Type)
-					if err != nil {
-						return err
-					}
-					types[n.Type] = name
-				}
-				n.TypeName = types[n.Type]
-			}
-			id, err := tx.insert(ctx, `INSERT INTO target (tenant_id, controller_id, name, description, token, address, group_name, type_id, created_by, created_at)
-				VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id`,
-				t, string(n.ControllerID), n.Name, n.Description, n.Token, n.Address, n.Group, nullable(n.Type), n.CreatedBy, n.CreatedAt.UnixMilli())
-			if err != nil {
-				return tx.taken(err, "There is a target with the controllerId %q already.", n.ControllerID)
-			}
-			if err := tx.beginState(ctx, id, n); err != nil {
-				return err
-			}
-			n.ID = fleet.TargetID(id)
-			tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), Data: targetData(n.ControllerID), At: n.CreatedAt.UnixMilli()})
+		// What comes first in the list decides of what it fails: whatever stands behind
+		// a type that is missing does not matter.
+		list, missing := tx.nameTypes(ctx, t, targets)
+		if _, err := tx.addTargets(ctx, t, list); err != nil {
+			return err
 		}
-		return tx.targetsChanged(ctx, t, len(targets))
+		for _, n := range list {
+			if n.ID == 0 {
+				return fault.New(fault.Exists, "There is a target with the controllerId %q already.", n.ControllerID)
+			}
+		}
+		return missing
 	})
 }
 
-// beginState makes the state of a new target.
-func (tx *Tx) beginState(ctx context.Context, id int64, n *fleet.Target) error {
-	_, err := tx.exec(ctx, "INSERT INTO target_state (target_id, status, request_attributes, modified_by, modified_at) VALUES ($1, $2, $3, $4, $5)",
-		id, int(n.Status), n.RequestAttributes, n.ModifiedBy, n.ModifiedAt.UnixMilli())
+// nameTypes tells the targets the names of their types. It returns those that stand
+// before the first whose type is missing, and the error that says so.
+func (tx *Tx) nameTypes(ctx context.Context, t tenant.ID, targets []fleet.Target) (named []*fleet.Target, err error) {
+	types := map[fleet.TargetTypeID]string{}
+	for i := range targets {
+		n := &targets[i]
+		if n.Type != 0 {
+			if types[n.Type] == "" {
+				if types[n.Type], err = typeName(ctx, tx, t, n.Type); err != nil {
+					return named, err
+				}
+			}
+			n.TypeName = types[n.Type]
+		}
+		named = append(named, n)
+	}
+	return named, nil
+}
+
+// addTargets adds the targets, gives them their ids, in this order, and returns
+// them. It leaves those out, and without an id, of whose name there is one already.
+func (tx *Tx) addTargets(ctx context.Context, t tenant.ID, targets []*fleet.Target) (added []*fleet.Target, err error) {
+	insert, begin := tx.insertTargetsPostgres, tx.beginStatesPostgres
+	if tx.db.group != nil {
+		insert, begin = tx.insertTargetsSQLite, tx.beginStatesSQLite
+	}
+	byName := make(map[fleet.ControllerID]*fleet.Target, len(targets))
+	for _, n := range slices.Backward(targets) { // where a name comes twice, it is the first one's
+		n.ID, byName[n.ControllerID] = 0, n
+	}
+	inserted, err := insert(ctx, t, targets)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range inserted {
+		byName[i.name].ID = i.id
+	}
+	for _, n := range targets {
+		if n.ID != 0 {
+			added = append(added, n)
+			tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: int64(n.ID), Reach: event.Reach(n.ID), Data: targetData(n.ControllerID), At: n.CreatedAt.UnixMilli()})
+		}
+	}
+	if len(added) == 0 {
+		return nil, nil
+	}
+	if err := begin(ctx, added); err != nil {
+		return nil, err
+	}
+	return added, tx.targetsChanged(ctx, t, len(added))
+}
+
+// An insertedTarget is a row that was added to target.
+type insertedTarget struct {
+	id   fleet.TargetID
+	name fleet.ControllerID
+}
+
+func scanInserted(s scanner) (i insertedTarget, err error) {
+	err = s.Scan(&i.id, &i.name)
+	return i, err
+}
+
+const (
+	insertTargets  = "INSERT INTO target (tenant_id, controller_id, name, description, token, address, group_name, type_id, created_by, created_at) "
+	returnInserted = " ON CONFLICT (tenant_id, controller_id) DO NOTHING RETURNING id, controller_id"
+	beginStates    = "INSERT INTO target_state (target_id, status, request_attributes, modified_by, modified_at) "
+)
+
+// targetsAtOnce is how many targets one statement adds on SQLite.
+const targetsAtOnce = 16
+
+func (tx *Tx) insertTargetsSQLite(ctx context.Context, t tenant.ID, targets []*fleet.Target) (inserted []insertedTarget, err error) {
+	for some := range slices.Chunk(targets, targetsAtOnce) {
+		args := make([]any, 0, 10*len(some))
+		for _, n := range some {
+			args = append(args, t, string(n.ControllerID), n.Name, n.Description, n.Token, n.Address, n.Group, idOrNull(n.Type), n.CreatedBy, n.CreatedAt.UnixMilli())
+		}
+		rows, err := all(ctx, tx, scanInserted, insertTargets+valuesOf("(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", len(some))+returnInserted, args...)
+		if err != nil {
+			return nil, err
+		}
+		inserted = append(inserted, rows...)
+	}
+	return inserted, nil
+}
+
+func (tx *Tx) beginStatesSQLite(ctx context.Context, added []*fleet.Target) error {
+	for some := range slices.Chunk(added, targetsAtOnce) {
+		args := make([]any, 0, 5*len(some))
+		for _, n := range some {
+			args = append(args, int64(n.ID), int(n.Status), n.RequestAttributes, n.ModifiedBy, n.ModifiedAt.UnixMilli())
+		}
+		if _, err := tx.exec(ctx, beginStates+valuesOf("(?, ?, ?, ?, ?)", len(some)), args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// valuesOf are n rows of parameters.
+func valuesOf(row string, n int) string { return "VALUES " + row + strings.Repeat(", "+row, n-1) }
+
+func (tx *Tx) insertTargetsPostgres(ctx context.Context, t tenant.ID, targets []*fleet.Target) ([]insertedTarget, error) {
+	var v struct {
+		controllerID, name, token, createdBy []string
+		description, address, group          []*string
+		kind                                 []*int64
+		createdAt                            []int64
+	}
+	for _, n := range targets {
+		v.controllerID, v.name, v.token = append(v.controllerID, string(n.ControllerID)), append(v.name, n.Name), append(v.token, n.Token)
+		v.description, v.address, v.group = append(v.description, n.Description), append(v.address, n.Address), append(v.group, n.Group)
+		v.kind, v.createdBy, v.createdAt = append(v.kind, idOrNull(n.Type)), append(v.createdBy, n.CreatedBy), append(v.createdAt, n.CreatedAt.UnixMilli())
+	}
+	return all(ctx, tx, scanInserted, insertTargets+`SELECT $1, v.controller_id, v.name, v.description, v.token, v.address, v.group_name, v.type_id, v.created_by, v.created_at
+		FROM unnest(CAST($2 AS text[]), CAST($3 AS text[]), CAST($4 AS text[]), CAST($5 AS text[]), CAST($6 AS text[]), CAST($7 AS text[]), CAST($8 AS bigint[]), CAST($9 AS text[]), CAST($10 AS bigint[]))
+			AS v (controller_id, name, description, token, address, group_name, type_id, created_by, created_at)`+returnInserted,
+		t, v.controllerID, v.name, v.description, v.token, v.address, v.group, v.kind, v.createdBy, v.createdAt)
+}
+
+func (tx *Tx) beginStatesPostgres(ctx context.Context, added []*fleet.Target) error {
+	var v struct {
+		id, status, modifiedAt []int64
+		attributes             []bool
+		modifiedBy             []string
+	}
+	for _, n := range added {
+		v.id, v.status, v.attributes = append(v.id, int64(n.ID)), append(v.status, int64(n.Status)), append(v.attributes, n.RequestAttributes)
+		v.modifiedBy, v.modifiedAt = append(v.modifiedBy, n.ModifiedBy), append(v.modifiedAt, n.ModifiedAt.UnixMilli())
+	}
+	_, err := tx.exec(ctx, beginStates+`SELECT v.id, v.status, v.attributes, v.modified_by, v.modified_at
+		FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS boolean[]), CAST($4 AS text[]), CAST($5 AS bigint[])) AS v (id, status, attributes, modified_by, modified_at)`,
+		v.id, v.status, v.attributes, v.modifiedBy, v.modifiedAt)
 	return err
 }
 

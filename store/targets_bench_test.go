@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"fmt"
 	"testing"
 
 	"github.com/otaria/otaria/fleet"
@@ -50,5 +52,39 @@ func BenchmarkTargets(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// benchWorld is a world that lasts as long as the benchmark.
+func benchWorld(b *testing.B, at testdb.Database) *world {
+	b.Helper()
+	db, err := Open(b.Context(), Options{URL: at.URL})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return newWorld(b, db)
+}
+
+// BenchmarkCreateTargets measures requests that add a thousand targets each.
+func BenchmarkCreateTargets(b *testing.B) {
+	const atOnce = 1000
+	for _, at := range testdb.All(b) {
+		b.Run(at.Name, func(b *testing.B) {
+			w := benchWorld(b, at)
+			n := 0
+			for b.Loop() {
+				n++
+				list := newcomers(fmt.Sprintf("%d-%d", b.N, n), atOnce)
+				if err := (Fleet{w.db}).CreateTargets(context.WithoutCancel(w.ctx), w.tenant, list); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*atOnce), "µs/target")
+		})
 	}
 }

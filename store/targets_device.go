@@ -4,66 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
-	"time"
 
 	"github.com/otaria/otaria/event"
 	"github.com/otaria/otaria/fleet"
 	"github.com/otaria/otaria/tenant"
 )
-
-// Register implements fleet.RegisterStore.
-func (f Fleet) Register(ctx context.Context, t tenant.ID, n *fleet.Target) error {
-	return f.DB.update(ctx, func(tx *Tx) error {
-		at := n.CreatedAt.UnixMilli()
-		var id int64
-		err := tx.row(ctx, `INSERT INTO target (tenant_id, controller_id, name, description, token, address, created_by, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant_id, controller_id) DO NOTHING RETURNING id`,
-			t, string(n.ControllerID), n.Name, n.Description, n.Token, n.Address, n.CreatedBy, at).Scan(&id)
-		if none(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		n.ID = fleet.TargetID(id)
-		if err := tx.beginState(ctx, id, n); err != nil {
-			return err
-		}
-		if err := tx.visited(ctx, id, n.SeenAt); err != nil {
-			return err
-		}
-		if err := tx.targetsChanged(ctx, t, 1); err != nil {
-			return err
-		}
-		tx.record(event.Event{Tenant: t, Kind: event.TargetCreated, Subject: id, Reach: event.Reach(id), Data: targetData(n.ControllerID), At: at})
-		return nil
-	})
-}
-
-// Seen implements fleet.RegisterStore.
-func (f Fleet) Seen(ctx context.Context, t tenant.ID, id fleet.TargetID, address string, at time.Time) error {
-	return f.DB.update(ctx, func(tx *Tx) error {
-		n, err := tx.affected(ctx, "UPDATE target_state SET status = CASE WHEN status = $3 THEN $4 ELSE status END WHERE target_id = (SELECT t.id FROM target t WHERE t.tenant_id = $1 AND t.id = $2)",
-			t, int64(id), int(fleet.StatusUnknown), int(fleet.StatusRegistered))
-		if err != nil || n == 0 {
-			return err
-		}
-		if _, err := tx.exec(ctx, "UPDATE target SET address = $3 WHERE tenant_id = $1 AND id = $2", t, int64(id), address); err != nil {
-			return err
-		}
-		if err := tx.visited(ctx, int64(id), at); err != nil {
-			return err
-		}
-		tx.record(event.Event{Tenant: t, Kind: event.TargetChanged, Subject: int64(id), Reach: event.Reach(id), At: at.UnixMilli()})
-		return nil
-	})
-}
-
-// visited saves one check-in, of a target that exists.
-func (tx *Tx) visited(ctx context.Context, target int64, at time.Time) error {
-	_, err := tx.exec(ctx, "INSERT INTO target_visit (target_id, seen_at) VALUES ($1, $2) ON CONFLICT (target_id) DO UPDATE SET seen_at = excluded.seen_at WHERE target_visit.seen_at < excluded.seen_at", target, at.UnixMilli())
-	return err
-}
 
 // UpdateAttributes implements fleet.AttributeStore.
 func (f Fleet) UpdateAttributes(ctx context.Context, t tenant.ID, id fleet.ControllerID, change func(map[string]string) (map[string]string, error)) error {
