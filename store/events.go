@@ -115,8 +115,8 @@ func (tx *Tx) writeEvents(ctx context.Context) error {
 		return tx.writeManyEvents(ctx, rows)
 	}
 	for _, r := range rows {
-		if _, err := tx.exec(ctx, "INSERT INTO event (id, tenant_id, node, kind, subject, target_id, data, at, many, each) VALUES ("+tx.db.events.newID("$9")+", $1, $2, $3, $4, $5, $6, $7, $8, $10)",
-			r.Tenant, tx.db.node.Load(), string(r.Kind), r.Subject, int64(r.Reach), r.Data, r.At, r.many(), r.many(), r.list()); err != nil {
+		if _, err := tx.exec(ctx, "INSERT INTO event (id, tenant_id, node, kind, subject, target_id, data, at, many, each) VALUES ("+tx.db.events.newID("$8")+", $1, $2, $3, $4, $5, $6, $7, $8, $9)",
+			r.Tenant, tx.db.node.Load(), string(r.Kind), r.Subject, int64(r.Reach), r.Data, r.At, r.many(), r.list()); err != nil {
 			return err
 		}
 	}

@@ -176,7 +176,7 @@ func keysOf[V any](m map[int64]V) []int64 {
 	return list
 }
 
-// forgetStep bounds how many events one transaction removes, so that a writer
+// forgetStep bounds how many rows of events one transaction removes, so that a writer
 // behind it waits for some milliseconds at most.
 const forgetStep = 1000
 

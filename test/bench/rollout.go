@@ -77,7 +77,8 @@ func (p *plan) rollout(ctx context.Context, c *contender) (out campaign, err err
 		return out, err
 	}
 	p.tell(c, &out)
-	return out, p.finish(ctx, c, &out)
+	err = p.finish(ctx, c, &out)
+	return out, err
 }
 
 // besidePolls measures the phases of a rollout until its second group runs, and the
@@ -87,7 +88,7 @@ func (p *plan) besidePolls(ctx context.Context, c *contender, out *campaign) (er
 	if err != nil {
 		return err
 	}
-	defer first()()
+	defer precede()()
 	pid := c.cmd.Process.Pid
 	stop, end := context.WithCancel(ctx)
 	var side errgroup.Group
@@ -137,10 +138,10 @@ func pass(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// first gives this process the processor before others, where it may do so, until
+// precede gives this process the processor before others, where it may do so, until
 // the returned function is called. The devices that it plays are elsewhere in truth:
 // that they wait for a processor here is not the server's.
-func first() func() {
+func precede() func() {
 	const before = -10
 	renice := func(n int) {
 		threads, _ := os.ReadDir("/proc/self/task")
