@@ -17,15 +17,7 @@ const benchTargets = 100_000
 // every hundredth an error.
 func BenchmarkFilter(b *testing.B) {
 	for _, at := range testdb.All(b) {
-		db, err := Open(b.Context(), Options{URL: at.URL})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				b.Error(err)
-			}
-		})
+		db := open(b, at)
 		if err := fillFleet(b, db, benchTargets); err != nil {
 			b.Fatal(err)
 		}
@@ -39,6 +31,7 @@ func BenchmarkFilter(b *testing.B) {
 				b.Run(text, func(b *testing.B) {
 					l := query.List{Limit: 50, Sort: []query.Order{{Field: "controllerid"}}, Moment: query.Moment{Now: now, OverdueBefore: 1000}}
 					if text != "" {
+						var err error
 						if l.Filter, err = query.Parse(text, fleet.TargetFields()); err != nil {
 							b.Fatal(err)
 						}

@@ -86,15 +86,15 @@ func TestEveryFieldHasItsColumn(t *testing.T) {
 	})
 }
 
-func open(t *testing.T, at testdb.Database) *DB {
-	t.Helper()
-	db, err := Open(t.Context(), Options{URL: at.URL})
+func open(tb testing.TB, at testdb.Database) *DB {
+	tb.Helper()
+	db, err := Open(tb.Context(), Options{URL: at.URL})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := db.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return db

@@ -14,19 +14,11 @@ import (
 // target shows of itself: the fleet of BenchmarkFilter, in a hundred groups.
 func BenchmarkTargets(b *testing.B) {
 	for _, at := range testdb.All(b) {
-		db, err := Open(b.Context(), Options{URL: at.URL})
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				b.Error(err)
-			}
-		})
+		db := open(b, at)
 		if err := fillFleet(b, db, benchTargets); err != nil {
 			b.Fatal(err)
 		}
-		err = db.update(b.Context(), func(tx *Tx) error {
+		err := db.update(b.Context(), func(tx *Tx) error {
 			_, err := tx.exec(b.Context(), "UPDATE target SET group_name = 'Site ' || CAST(id % 100 AS TEXT) || '/' || CAST(id % 3 AS TEXT)")
 			return err
 		})
@@ -58,16 +50,7 @@ func BenchmarkTargets(b *testing.B) {
 // benchWorld is a world that lasts as long as the benchmark.
 func benchWorld(b *testing.B, at testdb.Database) *world {
 	b.Helper()
-	db, err := Open(b.Context(), Options{URL: at.URL})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			b.Error(err)
-		}
-	})
-	return newWorld(b, db)
+	return newWorld(b, open(b, at))
 }
 
 // BenchmarkCreateTargets measures requests that add a thousand targets each.

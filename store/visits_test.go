@@ -35,15 +35,7 @@ func manyTargets(tb testing.TB, db *DB, n int) {
 func TestSaveVisits(t *testing.T) {
 	t.Parallel()
 	testdb.Each(t, func(t *testing.T, at testdb.Database) {
-		db, err := Open(t.Context(), Options{URL: at.URL})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := db.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		db := open(t, at)
 		const count = 3*visitsAtOnce + 50
 		manyTargets(t, db, count)
 		want := map[int64]int64{}
