@@ -13,6 +13,7 @@ import (
 // eachCrowd runs a benchmark on each database, of one call at a time and of 64. Begin
 // makes what is measured: the call with a number below b.N.
 func eachCrowd(b *testing.B, begin func(*testing.B, *world) func(i int64) error) {
+	b.Helper()
 	for _, at := range testdb.All(b) {
 		for _, some := range []int{1, 64} {
 			b.Run(fmt.Sprintf("%s/%d", at.Name, some), func(b *testing.B) {
@@ -40,6 +41,7 @@ func eachCrowd(b *testing.B, begin func(*testing.B, *world) func(i int64) error)
 // operator added.
 func BenchmarkFirstPolls(b *testing.B) {
 	eachCrowd(b, func(b *testing.B, w *world) func(int64) error {
+		b.Helper()
 		added := newcomers(fmt.Sprintf("%s-%d", b.Name(), b.N), b.N)
 		if err := (Fleet{w.db}).CreateTargets(w.ctx, w.tenant, added); err != nil {
 			b.Fatal(err)
@@ -53,6 +55,7 @@ func BenchmarkFirstPolls(b *testing.B) {
 // BenchmarkRegister measures registrations by the devices themselves.
 func BenchmarkRegister(b *testing.B) {
 	eachCrowd(b, func(b *testing.B, w *world) func(int64) error {
+		b.Helper()
 		list := newcomers(fmt.Sprintf("%s-%d", b.Name(), b.N), b.N)
 		return func(i int64) error { return Fleet{w.db}.Register(w.ctx, w.tenant, &list[i]) }
 	})
