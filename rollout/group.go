@@ -61,8 +61,19 @@ type Group struct {
 	Total      int64   // how many it has
 	Consent    bool    // its targets are asked for consent, while the tenant's flow is on
 	Dynamic    bool
-	Cursor     int64 // the last target that the step under way looked at
+	// Cursor is the last target that the step under way looked at, and once all
+	// actions are made the last one that was started.
+	Cursor int64
 	caller.Stamps
+}
+
+// Launched is the id of the last action that was started: later ones of the group
+// are scheduled or gone, and those before are not scheduled any more.
+func (g *Group) Launched() int64 {
+	if g.Status == GroupCreating || g.Status == GroupReady {
+		return 0
+	}
+	return g.Cursor
 }
 
 // open reports whether the group may still change by itself.

@@ -59,7 +59,7 @@ type Step struct {
 type Outcome struct {
 	N      int64 // targets
 	More   bool  // there may be more
-	Cursor int64 // the last target looked at
+	Cursor int64 // the last target looked at; of Launch the last action
 }
 
 // A Turn is what a rollout has gone through since the engine last left it alone.
@@ -251,6 +251,7 @@ func (r *Run) schedule(t *Turn) (Step, bool) {
 }
 
 func (r *Run) launched(g *Group, o Outcome) (more bool) {
+	g.Cursor = o.Cursor
 	if o.More {
 		return true
 	}

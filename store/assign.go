@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/otaria/otaria/deployment"
@@ -237,7 +236,7 @@ type supersession struct {
 // whose set is a required migration step. The caller has locked the targets.
 func (tx *Tx) supersede(ctx context.Context, t tenant.ID, targets selection, s supersession) error {
 	// To be canceled, unless it is already; to be closed, in any case.
-	which := "a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)"
+	which := "a.filed_as < 0 AND a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)"
 	how := ending{quit: s.autoclose, user: s.user, at: s.at, says: deployment.Superseded(s.by, s.autoclose)}
 	if !s.autoclose {
 		which += fmt.Sprintf(" AND a.status <> %d", deployment.Canceling)
@@ -254,22 +253,19 @@ type ending struct {
 	says string // to the history
 }
 
-// activeStatuses are those of active actions that are not being canceled.
-const activeStatuses = "2, 3, 6, 7, 9, 11"
-
 // lockActive locks some of the targets with active actions that are not being
 // canceled, or with any active ones: of the actions a of the tables and condition,
-// whose parameter is the id; an order by the index makes PostgreSQL use it.
-// Statuses are asked for one after the other, so that an index leads to the next
-// ones past a million that were called off before. With none left it returns none.
+// whose parameter is the id; an order by the index makes PostgreSQL use it. The
+// index leads to them past a million that were called off before. With none left
+// it returns none.
 func (tx *Tx) lockActive(ctx context.Context, of, order string, id int64, canceling bool, limit int64) ([]int64, error) {
-	statuses := strings.Split(activeStatuses, ", ")
+	files := []int{filedOpen}
 	if canceling {
-		statuses = append(statuses, strconv.Itoa(int(deployment.Canceling)))
+		files = append(files, filedCanceling)
 	}
-	for _, status := range statuses {
+	for _, filed := range files {
 		for {
-			ids, err := all(ctx, tx, scalar[int64], "SELECT a.target_id FROM "+of+" AND a.status = "+status+" AND a.active"+order+" LIMIT $2", id, limit)
+			ids, err := all(ctx, tx, scalar[int64], "SELECT a.target_id FROM "+of+fmt.Sprintf(" AND a.filed_as = %d AND a.active", filed)+order+" LIMIT $2", id, limit)
 			if err != nil {
 				return nil, err
 			}
@@ -309,8 +305,8 @@ func (tx *Tx) callOff(ctx context.Context, t tenant.ID, which string, args []any
 	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
-	list, err := all(ctx, tx, scanChanged, fmt.Sprintf(`UPDATE action AS a SET status = %[1]d, newest_entry = %[1]d, active = %[2]s, consent_awaited = %[3]s, revision = revision + 1, entries = entries + 1,
-		modified_by = $2, modified_at = $3 WHERE `, status, stays, consent)+tx.chosen("a.id")+" RETURNING id, target_id", idList(ids), how.user, at)
+	list, err := all(ctx, tx, scanChanged, fmt.Sprintf(`UPDATE action AS a SET status = %[1]d, newest_entry = %[1]d, active = %[2]s, filed_as = %[4]d, consent_awaited = %[3]s, revision = revision + 1, entries = entries + 1,
+		modified_by = $2, modified_at = $3 WHERE `, status, stays, consent, filedAs(status, !how.quit))+tx.chosen("a.id")+" RETURNING id, target_id", idList(ids), how.user, at)
 	if err != nil {
 		return nil, err
 	}
@@ -347,11 +343,11 @@ func (tx *Tx) enter(ctx context.Context, t tenant.ID, list []changed, status dep
 // cancelScheduled cancels what rollouts had in store for the targets, without
 // an entry in the history (update-domain 3.2, point 8).
 func (tx *Tx) cancelScheduled(ctx context.Context, t tenant.ID, targets selection, user string, at time.Time) error {
-	ids, err := tx.actionsOf(ctx, fmt.Sprintf("a.status = %d AND NOT a.active AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)", deployment.Scheduled), string(targets))
+	ids, err := tx.actionsOf(ctx, fmt.Sprintf("a.filed_as < 0 AND a.status = %d AND NOT EXISTS (SELECT 1 FROM distribution_set s WHERE s.id = a.set_id AND s.required_migration_step)", deployment.Scheduled), string(targets))
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	changed, err := all(ctx, tx, scanChanged, fmt.Sprintf("UPDATE action SET status = %d, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE status = %d AND ", deployment.Canceled, deployment.Scheduled)+
+	changed, err := all(ctx, tx, scanChanged, fmt.Sprintf("UPDATE action SET status = %[1]d, filed_as = %[1]d, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE status = %[2]d AND ", deployment.Canceled, deployment.Scheduled)+
 		tx.chosen("id")+" RETURNING id, target_id", idList(ids), user, at.UnixMilli())
 	if err != nil {
 		return err
@@ -415,6 +411,7 @@ func (tx *Tx) startActions(ctx context.Context, t tenant.ID, a *deployment.Assig
 		Target   int64  `json:"target"`
 		Status   int    `json:"status"`
 		Active   int    `json:"active"`
+		Filed    int    `json:"filed"`
 		Kind     int    `json:"kind"`
 		Forced   int64  `json:"forced"`
 		Weight   int    `json:"weight"`
@@ -439,6 +436,7 @@ func (tx *Tx) startActions(ctx context.Context, t tenant.ID, a *deployment.Assig
 		if s.Status != deployment.Finished {
 			rows[i].Active = 1
 		}
+		rows[i].Filed = filedAs(s.Status, s.Status != deployment.Finished)
 		if !o.ForcedAt.IsZero() {
 			rows[i].Forced = o.ForcedAt.UnixMilli()
 		}
@@ -448,10 +446,10 @@ func (tx *Tx) startActions(ctx context.Context, t tenant.ID, a *deployment.Assig
 		return nil, err
 	}
 	at := a.CreatedAt.UnixMilli()
-	made, err := all(ctx, tx, scanChanged, `INSERT INTO action (tenant_id, target_id, set_id, status, active, type, forced_at, weight, window_schedule, window_duration, window_timezone,
+	made, err := all(ctx, tx, scanChanged, `INSERT INTO action (tenant_id, target_id, set_id, status, active, filed_as, type, forced_at, weight, window_schedule, window_duration, window_timezone,
 			entries, newest_entry, initiated_by, created_by, created_at, modified_by, modified_at)
-		SELECT $2, n.target, $3, n.status, n.active = 1, n.kind, n.forced, n.weight, n.schedule, n.duration, n.timezone, 1, n.entry, $4, $5, $6, $5, $6
-		FROM `+tx.db.table("$1", "n", "place bigint", "target bigint", "status bigint", "active bigint", "kind bigint", "forced bigint", "weight bigint", "schedule text", "duration text", "timezone text", "entry bigint")+`
+		SELECT $2, n.target, $3, n.status, n.active = 1, n.filed, n.kind, n.forced, n.weight, n.schedule, n.duration, n.timezone, 1, n.entry, $4, $5, $6, $5, $6
+		FROM `+tx.db.table("$1", "n", "place bigint", "target bigint", "status bigint", "active bigint", "filed bigint", "kind bigint", "forced bigint", "weight bigint", "schedule text", "duration text", "timezone text", "entry bigint")+`
 		ORDER BY n.place RETURNING id, target_id`, string(list), int64(t), int64(a.Set), a.InitiatedBy, a.CreatedBy, at)
 	if err != nil {
 		return nil, err

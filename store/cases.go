@@ -196,7 +196,7 @@ func (tx *Tx) loadCases(ctx context.Context, list []*caseChange) error {
 		if c.c == nil || c.c.Action.Status != deployment.Canceling {
 			continue
 		}
-		err := tx.row(ctx, "SELECT set_id FROM action WHERE target_id = $1 AND active AND id <> $2 ORDER BY +id LIMIT 1", int64(c.c.Action.Target), int64(c.id)).Scan(&c.c.NextActive)
+		err := tx.row(ctx, "SELECT set_id FROM action WHERE target_id = $1 AND filed_as < 0 AND active AND id <> $2 ORDER BY +id LIMIT 1", int64(c.c.Action.Target), int64(c.id)).Scan(&c.c.NextActive)
 		if err != nil && !none(err) {
 			return err
 		}
@@ -248,11 +248,11 @@ func (tx *Tx) saveEachCase(ctx context.Context, list []*caseChange) error {
 	for _, c := range list {
 		a, h := &c.c.Action, &c.c.Holding
 		if c.moved() {
-			text, args := "UPDATE action SET type = $2, last_code = $3, consent_awaited = $4, revision = $5, entries = $6, newest_entry = $7, modified_by = $8, modified_at = $9",
-				[]any{int64(a.ID), int(a.Type), a.LastCode, a.ConsentAwaited, a.Revision, a.Entries, int(c.c.NewestEntry), a.ModifiedBy, a.ModifiedAt.UnixMilli()}
-			if a.Status != c.before.Action.Status || a.Active != c.before.Action.Active { // SQLite touches each index of a column that is set
-				text += ", status = $10, active = $11"
-				args = append(args, int(a.Status), a.Active)
+			text, args := "UPDATE action SET type = $2, last_code = $3, consent_awaited = $4, revision = $5, entries = $6, newest_entry = $7, modified_by = $8, modified_at = $9, status = $10, active = $11",
+				[]any{int64(a.ID), int(a.Type), a.LastCode, a.ConsentAwaited, a.Revision, a.Entries, int(c.c.NewestEntry), a.ModifiedBy, a.ModifiedAt.UnixMilli(), int(a.Status), a.Active}
+			if filed := filedAs(a.Status, a.Active); filed != filedAs(c.before.Action.Status, c.before.Action.Active) { // SQLite touches each index of a column that is set
+				text += ", filed_as = $12"
+				args = append(args, filed)
 			}
 			if _, err := tx.exec(ctx, text+" WHERE id = $1", args...); err != nil {
 				return err
@@ -329,13 +329,14 @@ func (tx *Tx) enterCasesSQLite(ctx context.Context, entries []newEntry) error {
 	return nil
 }
 
-// saveCasesPostgres writes all rows of a table by one statement.
+// saveCasesPostgres writes all rows of a table by one statement. It asks for the ids
+// twice for the reason of saveVisitsPostgres.
 func (tx *Tx) saveCasesPostgres(ctx context.Context, list []*caseChange) error {
 	var actions struct {
-		id, status, kind, revision, entries, newest, modifiedAt []int64
-		active, consent                                         []bool
-		code                                                    []*int64
-		modifiedBy                                              []string
+		id, status, filed, kind, revision, entries, newest, modifiedAt []int64
+		active, consent                                                []bool
+		code                                                           []*int64
+		modifiedBy                                                     []string
 	}
 	var targets struct {
 		id, status                       []int64
@@ -347,6 +348,7 @@ func (tx *Tx) saveCasesPostgres(ctx context.Context, list []*caseChange) error {
 		if c.moved() {
 			v := &actions
 			v.id, v.status, v.active = append(v.id, int64(a.ID)), append(v.status, int64(a.Status)), append(v.active, a.Active)
+			v.filed = append(v.filed, int64(filedAs(a.Status, a.Active)))
 			v.kind, v.code, v.consent = append(v.kind, int64(a.Type)), append(v.code, wide(a.LastCode)), append(v.consent, a.ConsentAwaited)
 			v.revision, v.entries, v.newest = append(v.revision, a.Revision), append(v.entries, int64(a.Entries)), append(v.newest, int64(c.c.NewestEntry))
 			v.modifiedBy, v.modifiedAt = append(v.modifiedBy, a.ModifiedBy), append(v.modifiedAt, a.ModifiedAt.UnixMilli())
@@ -360,17 +362,17 @@ func (tx *Tx) saveCasesPostgres(ctx context.Context, list []*caseChange) error {
 	}
 	if v := &actions; len(v.id) > 0 {
 		if _, err := tx.exec(ctx, `UPDATE action AS e SET status = v.status, active = v.active, type = v.type, last_code = v.last_code, consent_awaited = v.consent_awaited,
-				revision = v.revision, entries = v.entries, newest_entry = v.newest_entry, modified_by = v.modified_by, modified_at = v.modified_at
-			FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS boolean[]), CAST($4 AS bigint[]), CAST($5 AS bigint[]), CAST($6 AS boolean[]), CAST($7 AS bigint[]), CAST($8 AS bigint[]), CAST($9 AS bigint[]), CAST($10 AS text[]), CAST($11 AS bigint[]))
-				AS v (id, status, active, type, last_code, consent_awaited, revision, entries, newest_entry, modified_by, modified_at) WHERE e.id = v.id`,
-			v.id, v.status, v.active, v.kind, v.code, v.consent, v.revision, v.entries, v.newest, v.modifiedBy, v.modifiedAt); err != nil {
+				revision = v.revision, entries = v.entries, newest_entry = v.newest_entry, modified_by = v.modified_by, modified_at = v.modified_at, filed_as = v.filed_as
+			FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS boolean[]), CAST($4 AS bigint[]), CAST($5 AS bigint[]), CAST($6 AS boolean[]), CAST($7 AS bigint[]), CAST($8 AS bigint[]), CAST($9 AS bigint[]), CAST($10 AS text[]), CAST($11 AS bigint[]), CAST($12 AS bigint[]))
+				AS v (id, status, active, type, last_code, consent_awaited, revision, entries, newest_entry, modified_by, modified_at, filed_as) WHERE e.id = v.id AND e.id = ANY(CAST($1 AS bigint[]))`,
+			v.id, v.status, v.active, v.kind, v.code, v.consent, v.revision, v.entries, v.newest, v.modifiedBy, v.modifiedAt, v.filed); err != nil {
 			return err
 		}
 	}
 	if v := &targets; len(v.id) > 0 {
 		if _, err := tx.exec(ctx, `UPDATE target_state AS h SET status = v.status, assigned_set = v.assigned_set, installed_set = v.installed_set, installed_at = v.installed_at, request_attributes = v.request_attributes
 			FROM unnest(CAST($1 AS bigint[]), CAST($2 AS bigint[]), CAST($3 AS bigint[]), CAST($4 AS bigint[]), CAST($5 AS bigint[]), CAST($6 AS boolean[]))
-				AS v (id, status, assigned_set, installed_set, installed_at, request_attributes) WHERE h.target_id = v.id`,
+				AS v (id, status, assigned_set, installed_set, installed_at, request_attributes) WHERE h.target_id = v.id AND h.target_id = ANY(CAST($1 AS bigint[]))`,
 			v.id, v.status, v.assigned, v.installed, v.installedAt, v.attributes); err != nil {
 			return err
 		}

@@ -14,6 +14,28 @@ import (
 // Deployment keeps actions and their history.
 type Deployment struct{ DB *DB }
 
+// An action is filed in the indexes as what has ended with its status, or as one of
+// these. Neither the start of an action nor what its device reports until its end
+// moves it in an index: that is most of what a change of an action costs, and on
+// PostgreSQL each change of an indexed column enters the row anew into all indexes.
+const (
+	filedOpen      = -1 // scheduled, or the device has something to do
+	filedCanceling = -2 // the device has to give up
+)
+
+// filedAs is what an action with the status is filed as. Whoever writes one writes
+// the other; a constraint of the table compares them.
+func filedAs(s deployment.Status, active bool) int {
+	switch {
+	case active && s == deployment.Canceling:
+		return filedCanceling
+	case active || s == deployment.Scheduled:
+		return filedOpen
+	default:
+		return int(s)
+	}
+}
+
 // standing is the question of every poll that the index cannot answer. The plus
 // signs keep SQLite from looking through all actions of a set and status, and
 // PostgreSQL from looking through all there are, from the newest on.

@@ -31,8 +31,8 @@ func (w *world) cleaner(holder int64, statuses ...string) *deployment.Cleaner {
 // action makes an action as old as it says, with an entry of its history.
 func (w *world) action(tb testing.TB, of tenant.ID, target fleet.TargetID, set int64, s deployment.Status, active bool, age, reported time.Duration) int64 {
 	tb.Helper()
-	id := w.insert(tb, `INSERT INTO action (tenant_id, target_id, set_id, status, active, type, weight, initiated_by, created_by, created_at, modified_by, modified_at)
-		VALUES ($1, $2, $3, $4, $5, 0, 1000, 'bob', 'bob', $6, 'bob', $6) RETURNING id`, int64(of), int64(target), set, int(s), active, w.now.Add(-age).UnixMilli())
+	id := w.insert(tb, `INSERT INTO action (tenant_id, target_id, set_id, status, active, filed_as, type, weight, initiated_by, created_by, created_at, modified_by, modified_at)
+		VALUES ($1, $2, $3, $4, $5, $7, 0, 1000, 'bob', 'bob', $6, 'bob', $6) RETURNING id`, int64(of), int64(target), set, int(s), active, w.now.Add(-age).UnixMilli(), filedAs(s, active))
 	w.insert(tb, "INSERT INTO action_status (tenant_id, action_id, status, occurred_at, reported_at, messages) VALUES ($1, $2, $3, $4, $4, '[]') RETURNING id", int64(of), id, int(s), w.now.Add(-reported).UnixMilli())
 	return id
 }
@@ -150,9 +150,9 @@ func TestCleanupInSteps(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		set, target := int64(w.set(t, "app")), int64(w.target(t, "one"))
 		const n = 3 * lookedThrough
-		w.exec(t, `INSERT INTO action (tenant_id, target_id, set_id, status, active, type, weight, initiated_by, created_by, created_at, modified_by, modified_at)
+		w.exec(t, `INSERT INTO action (tenant_id, target_id, set_id, status, active, filed_as, type, weight, initiated_by, created_by, created_at, modified_by, modified_at)
 			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $5)
-			SELECT $1, $2, $3, CASE WHEN i > 90 AND i < 95 THEN 1 ELSE 0 END, $4, 0, 1, 'bob', 'bob', 1, 'bob', 1 FROM n`, int64(w.tenant), target, set, false, n)
+			SELECT $1, $2, $3, CASE WHEN i > 90 AND i < 95 THEN 1 ELSE 0 END, $4, CASE WHEN i > 90 AND i < 95 THEN 1 ELSE 0 END, 0, 1, 'bob', 'bob', 1, 'bob', 1 FROM n`, int64(w.tenant), target, set, false, n)
 		c := deployment.Cleanup{Statuses: []deployment.Status{deployment.Error}, Before: w.now, Limit: 1, Now: w.now}
 		var steps []string
 		for {

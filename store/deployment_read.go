@@ -236,7 +236,7 @@ func (d Deployment) HoldsModule(ctx context.Context, t tenant.ID, target fleet.C
 	var id sql.NullInt64
 	err = d.DB.view(ctx, func(q querier) error {
 		return q.row(ctx, fmt.Sprintf(`SELECT EXISTS (SELECT 1 FROM distribution_set_module sm WHERE sm.set_id = h.installed_set AND sm.module_id = $3),
-				(SELECT a.id FROM action a WHERE a.target_id = t.id AND a.active AND a.status NOT IN (%d, %d)
+				(SELECT a.id FROM action a WHERE a.target_id = t.id AND a.filed_as < 0 AND a.active AND a.status NOT IN (%d, %d)
 					AND EXISTS (SELECT 1 FROM distribution_set_module sm WHERE sm.set_id = a.set_id AND sm.module_id = $3) ORDER BY a.weight DESC, a.id LIMIT 1)
 			FROM target t JOIN target_state h ON h.target_id = t.id WHERE t.tenant_id = $1 AND t.controller_id = $2`, deployment.Canceling, deployment.Canceled), t, string(target), int64(module)).Scan(&installed, &id)
 	})
@@ -278,7 +278,7 @@ func (d Deployment) ActivateAutoConfirm(ctx context.Context, t tenant.ID, target
 		if n == 0 {
 			return fault.New(fault.AutoConfirmActive, "Auto-confirmation is active already for target %s; switch it off first to change what it says.", target)
 		}
-		waiting, err := all(ctx, tx, scalar[deployment.ActionID], fmt.Sprintf("SELECT id FROM action WHERE target_id = $1 AND active AND status = %d ORDER BY id", deployment.WaitForConfirmation), id)
+		waiting, err := all(ctx, tx, scalar[deployment.ActionID], fmt.Sprintf("SELECT id FROM action WHERE target_id = $1 AND filed_as < 0 AND active AND status = %d ORDER BY id", deployment.WaitForConfirmation), id)
 		if err != nil {
 			return err
 		}

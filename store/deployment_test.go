@@ -324,7 +324,7 @@ func TestAssignScheduled(t *testing.T) {
 		one, two, step := w.set(t, "one"), w.set(t, "two"), w.set(t, "step")
 		w.exec(t, "UPDATE distribution_set SET required_migration_step = TRUE WHERE id = $1", int64(step))
 		schedule := func(target fleet.TargetID, set software.SetID) deployment.ActionID {
-			return deployment.ActionID(w.insert(t, "INSERT INTO action (tenant_id, target_id, set_id, status, active, type, weight, initiated_by, created_by, created_at, modified_by, modified_at) VALUES ($1, $2, $3, 8, FALSE, 0, 1000, 'x', 'x', 1, 'x', 1) RETURNING id",
+			return deployment.ActionID(w.insert(t, "INSERT INTO action (tenant_id, target_id, set_id, status, active, filed_as, type, weight, initiated_by, created_by, created_at, modified_by, modified_at) VALUES ($1, $2, $3, 8, FALSE, -1, 0, 1000, 'x', 'x', 1, 'x', 1) RETURNING id",
 				int64(w.tenant), int64(target), int64(set)))
 		}
 		for name, offline := range map[fleet.ControllerID]bool{"online": false, "offline": true} {
@@ -568,7 +568,7 @@ func TestStandingPlan(t *testing.T) {
 	}
 	check := func(p string) {
 		t.Helper()
-		for _, index := range []string{"action_active (target_id=?)", "action_target (target_id=?)", "(tenant_id=? AND controller_id=?)"} {
+		for _, index := range []string{"action_open (target_id=?)", "action_target (target_id=?)", "(tenant_id=? AND controller_id=?)"} {
 			if !strings.Contains(p, index) {
 				t.Errorf("the plan does not use %s:\n%s", index, p)
 			}
@@ -640,8 +640,8 @@ func TestDrawing(t *testing.T) {
 			name := fleet.ControllerID(fmt.Sprintf("t%d", n))
 			id := w.target(t, name)
 			w.exec(t, "UPDATE target_state SET status = $2 WHERE target_id = $1", int64(id), int(target))
-			a := w.insert(t, "INSERT INTO action (tenant_id, target_id, set_id, status, active, type, weight, initiated_by, created_by, created_at, modified_by, modified_at) VALUES ($1, $2, $3, $4, $5, 0, 1000, 'x', 'x', 1, 'x', 1) RETURNING id",
-				int64(w.tenant), int64(id), int64(other), int(action), active)
+			a := w.insert(t, "INSERT INTO action (tenant_id, target_id, set_id, status, active, filed_as, type, weight, initiated_by, created_by, created_at, modified_by, modified_at) VALUES ($1, $2, $3, $4, $5, $6, 0, 1000, 'x', 'x', 1, 'x', 1) RETURNING id",
+				int64(w.tenant), int64(id), int64(other), int(action), active, filedAs(action, active))
 			w.settings.AutoClose = autoclose
 			w.order(t, set, offline, orders(name)...)
 			if err := w.db.view(w.ctx, func(q querier) error {

@@ -147,7 +147,7 @@ func postgresAmong(key, param string) string {
 }
 
 // activeOf are the active actions x of a target, the heaviest first.
-const activeOf = " FROM action x WHERE x.target_id = %[1]s AND x.active ORDER BY x.weight DESC, x.id LIMIT 1)"
+const activeOf = " FROM action x WHERE x.target_id = %[1]s AND x.filed_as < 0 AND x.active ORDER BY x.weight DESC, x.id LIMIT 1)"
 
 func sqliteHeaviest(target, alias string) string {
 	return fmt.Sprintf("action %[2]s ON %[2]s.id = (SELECT x.id"+activeOf, target, alias)

@@ -348,9 +348,9 @@ func TestFilterSoftware(t *testing.T) {
 			tag("none", "", []int{}...)
 			b.link("distribution_set_metadata (set_id, key, value) VALUES (1, 'Line', 'A'), (2, 'line', 'B')")
 			b.link("software_module_metadata (module_id, key, value, target_visible) VALUES (1, 'k', NULL, $1), (2, 'k', 'v', $1)", true)
-			b.link("action (id, tenant_id, target_id, set_id, status, active, type, weight, last_code, external_ref, initiated_by, created_by, created_at, modified_by, modified_at) VALUES (1, 1, 1, 1, 3, $1, 0, 1000, NULL, NULL, 'admin', 'admin', 1, 'admin', 1)", true)
-			b.link("action (id, tenant_id, target_id, set_id, status, active, type, weight, last_code, external_ref, initiated_by, created_by, created_at, modified_by, modified_at) VALUES (2, 1, 2, 2, 0, $1, 0, 5, -3, 'Ref', 'admin', 'admin', 2, 'admin', 2)", false)
-			b.link("action (id, tenant_id, target_id, set_id, status, active, type, weight, initiated_by, created_by, created_at, modified_by, modified_at) VALUES (3, 2, 1001, 3, 3, $1, 0, 1000, 'admin', 'admin', 3, 'admin', 3)", true)
+			b.link("action (id, tenant_id, target_id, set_id, status, active, filed_as, type, weight, last_code, external_ref, initiated_by, created_by, created_at, modified_by, modified_at) VALUES (1, 1, 1, 1, 3, $1, -1, 0, 1000, NULL, NULL, 'admin', 'admin', 1, 'admin', 1)", true)
+			b.link("action (id, tenant_id, target_id, set_id, status, active, filed_as, type, weight, last_code, external_ref, initiated_by, created_by, created_at, modified_by, modified_at) VALUES (2, 1, 2, 2, 0, $1, 0, 0, 5, -3, 'Ref', 'admin', 'admin', 2, 'admin', 2)", false)
+			b.link("action (id, tenant_id, target_id, set_id, status, active, filed_as, type, weight, initiated_by, created_by, created_at, modified_by, modified_at) VALUES (3, 2, 1001, 3, 3, $1, -1, 0, 1000, 'admin', 'admin', 3, 'admin', 3)", true)
 			return b.err
 		})
 		if err != nil {

@@ -111,7 +111,7 @@ func (tx *Tx) cancelSet(ctx context.Context, t tenant.ID, set software.SetID, no
 	if err != nil {
 		return false, err
 	}
-	ids, err := tx.lockActive(ctx, "action a WHERE a.set_id = $1", " ORDER BY a.set_id, a.status", int64(set), force, invalidationStep)
+	ids, err := tx.lockActive(ctx, "action a WHERE a.set_id = $1", " ORDER BY a.set_id, a.filed_as", int64(set), force, invalidationStep)
 	if err != nil {
 		return false, err
 	}
@@ -119,8 +119,8 @@ func (tx *Tx) cancelSet(ctx context.Context, t tenant.ID, set software.SetID, no
 		_, err := tx.exec(ctx, "DELETE FROM invalidation WHERE set_id = $1", int64(set))
 		return false, err
 	}
-	which, args := "+a.set_id = $2 AND a.active", []any{idList(ids), int64(set)}
-	if _, err := tx.callOff(ctx, t, which+" AND a.status IN ("+activeStatuses+")", args, ending{
+	which, args := "+a.set_id = $2 AND a.filed_as < 0 AND a.active", []any{idList(ids), int64(set)}
+	if _, err := tx.callOff(ctx, t, which+fmt.Sprintf(" AND a.filed_as = %d", filedOpen), args, ending{
 		user: by, at: now, says: deployment.ServerPrefix + fmt.Sprintf("Canceled, because distribution set %d was invalidated.", set),
 	}); err != nil {
 		return false, err

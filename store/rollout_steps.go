@@ -124,7 +124,7 @@ func (tx *Tx) prepare(ctx context.Context, t tenant.ID, run *rollout.Run) error 
 		return tx.tally(ctx, t, run)
 	case rollout.Deleting:
 		var err error
-		run.HasActions, err = exists(ctx, tx, fmt.Sprintf("rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.rollout_id = $1 AND (a.status <> %d OR a.active)", deployment.Scheduled), int64(run.Rollout.ID))
+		run.HasActions, err = exists(ctx, tx, fmt.Sprintf("rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.rollout_id = $1 AND (a.filed_as <> %d OR a.active)", filedOpen), int64(run.Rollout.ID))
 		return err
 	default:
 	}
@@ -262,8 +262,8 @@ func (tx *Tx) makeScheduled(ctx context.Context, t tenant.ID, run *rollout.Run, 
 		return err
 	}
 	r := &run.Rollout
-	n, err := tx.affected(ctx, fmt.Sprintf(`INSERT INTO action (tenant_id, target_id, set_id, status, active, type, forced_at, weight, rollout_id, rollout_group_id, initiated_by, created_by, created_at, modified_by, modified_at)
-		SELECT $2, t.id, $3, %d, FALSE, $4, $5, $6, $7, $8, $9, $9, $10, $9, $10 FROM `, deployment.Scheduled)+tx.db.ids("$1", "i")+" CROSS JOIN target t WHERE t.id = i.id ORDER BY t.id",
+	n, err := tx.affected(ctx, fmt.Sprintf(`INSERT INTO action (tenant_id, target_id, set_id, status, active, filed_as, type, forced_at, weight, rollout_id, rollout_group_id, initiated_by, created_by, created_at, modified_by, modified_at)
+		SELECT $2, t.id, $3, %d, FALSE, %d, $4, $5, $6, $7, $8, $9, $9, $10, $9, $10 FROM `, deployment.Scheduled, filedOpen)+tx.db.ids("$1", "i")+" CROSS JOIN target t WHERE t.id = i.id ORDER BY t.id",
 		string(targets), int64(t), int64(r.Set), int(r.Type), milli(r.ForcedAt), r.Weight, int64(r.ID), int64(g.ID), by, a.Now.UnixMilli())
 	if err != nil {
 		return err
@@ -312,47 +312,56 @@ type waiting struct {
 
 // launchGroup starts some of a group's scheduled actions (update-domain 2.1).
 func (tx *Tx) launchGroup(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance, chosen *choice) (o rollout.Outcome, err error) {
-	list, err := tx.waiting(ctx, run, step, "")
+	limit := step.Limit
+	if tx.db.twoSteps && !chosen.lockFirst {
+		limit *= 2
+	}
+	o.Cursor = step.Group.Launched()
+	list, err := tx.waiting(ctx, run, step.Group, limit)
 	if err != nil || len(list) == 0 {
 		return o, err
 	}
-	o.More = int64(len(list)) == step.Limit
-	if chosen.lockFirst || slices.ContainsFunc(list, func(w waiting) bool { return w.same }) {
-		if list, err = tx.lockWaiting(ctx, run, step, list); err != nil || len(list) == 0 {
+	o.More = int64(len(list)) == limit
+	same := slices.ContainsFunc(list, func(w waiting) bool { return w.same })
+	var others []waiting
+	if int64(len(list)) > step.Limit {
+		list, others = list[:step.Limit], list[step.Limit:]
+	}
+	o.N, o.Cursor = int64(len(list)), list[len(list)-1].Action
+	if same || chosen.lockFirst {
+		o.More = o.More || len(others) > 0
+		if list, err = tx.lockWaiting(ctx, run, step.Group, list); err != nil || len(list) == 0 {
 			return o, err
 		}
+		return o, tx.launch(ctx, t, run, step.Group, a, list)
 	}
-	o.N = int64(len(list))
-	others := tx.launchBeside(ctx, t, run, step, a, chosen, list)
+	beside := tx.launchBeside(ctx, t, run, step.Group, a, others)
 	err = tx.launch(ctx, t, run, step.Group, a, list)
-	<-others
+	if <-beside {
+		o.Cursor = others[len(others)-1].Action
+	} else {
+		o.More = o.More || len(others) > 0
+	}
 	return o, err
 }
 
-// launchBeside starts actions from the other end of the group in a transaction of
-// its own, where the database lets two change something at a time, and closes the
-// channel once that has ended. The step's own transaction keeps the rollout from
-// being paused meanwhile. What fails here is left to the next steps, which come
-// to it in their turn.
-func (tx *Tx) launchBeside(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step, a rollout.Advance, chosen *choice, mine []waiting) <-chan struct{} {
-	done := make(chan struct{})
-	if !tx.db.twoSteps || chosen.lockFirst || int64(len(mine)) < step.Limit {
-		close(done)
+// launchBeside starts actions in a transaction of its own, where the database lets
+// two change something at a time, and tells whether that went well. The step's own
+// transaction keeps the rollout from being paused meanwhile, and a crash between the
+// two leaves actions that the next step finds started. What fails here is left to
+// the next step, which says why if it fails there again.
+func (tx *Tx) launchBeside(ctx context.Context, t tenant.ID, run *rollout.Run, g *rollout.Group, a rollout.Advance, list []waiting) <-chan bool {
+	done := make(chan bool, 1)
+	if len(list) == 0 {
+		done <- false
 		return done
 	}
-	last := mine[len(mine)-1].Action
 	go func() {
-		defer close(done)
-		_ = tx.db.update(ctx, func(other *Tx) error {
+		done <- nil == tx.db.update(ctx, func(other *Tx) error {
 			if err := other.proveLease(ctx, a.Held); err != nil {
 				return err
 			}
-			list, err := other.waiting(ctx, run, step, " DESC")
-			if err != nil {
-				return err
-			}
-			list = slices.DeleteFunc(list, func(w waiting) bool { return w.Action <= last || w.same })
-			return other.launch(ctx, t, run, step.Group, a, list)
+			return other.launch(ctx, t, run, g, a, list)
 		})
 	}()
 	return done
@@ -408,25 +417,25 @@ func (tx *Tx) launch(ctx context.Context, t tenant.ID, run *rollout.Run, g *roll
 	return nil
 }
 
-// waiting reads scheduled actions of a group, in the order of their ids or, with
-// DESC, from their end.
-func (tx *Tx) waiting(ctx context.Context, run *rollout.Run, step rollout.Step, desc string) ([]waiting, error) {
+// waiting reads scheduled actions of a group, in the order of their ids, from the
+// last one on that was started.
+func (tx *Tx) waiting(ctx context.Context, run *rollout.Run, g *rollout.Group, limit int64) ([]waiting, error) {
 	return all(ctx, tx, func(s scanner) (w waiting, err error) {
 		err = s.Scan(&w.Action, &w.Target, &w.same)
 		return w, err
-	}, launchable(desc), int64(step.Group.ID), int64(run.Rollout.Set), step.Limit)
+	}, launchable(), int64(g.ID), int64(run.Rollout.Set), limit, g.Launched())
 }
 
 // launchable reads the scheduled actions of a group. Its order keeps the databases
 // going along the index.
-func launchable(desc string) string {
+func launchable() string {
 	return fmt.Sprintf(`SELECT a.id, a.target_id, COALESCE(h.assigned_set = $2, FALSE) FROM action a JOIN target_state h ON h.target_id = a.target_id
-		WHERE a.rollout_group_id = $1 AND a.status = %[1]d ORDER BY a.rollout_group_id%[2]s, a.status%[2]s, a.id%[2]s LIMIT $3`, deployment.Scheduled, desc)
+		WHERE a.rollout_group_id = $1 AND a.filed_as = %d AND a.id > $4 AND a.status = %d ORDER BY a.rollout_group_id, a.filed_as, a.id LIMIT $3`, filedOpen, deployment.Scheduled)
 }
 
 // lockWaiting locks the targets of the actions, and reads the actions again: those
 // that are left are as they will be until the transaction ends.
-func (tx *Tx) lockWaiting(ctx context.Context, run *rollout.Run, step rollout.Step, list []waiting) ([]waiting, error) {
+func (tx *Tx) lockWaiting(ctx context.Context, run *rollout.Run, g *rollout.Group, list []waiting) ([]waiting, error) {
 	ids := make([]int64, len(list))
 	for i, w := range list {
 		ids[i] = w.Target
@@ -435,7 +444,7 @@ func (tx *Tx) lockWaiting(ctx context.Context, run *rollout.Run, step rollout.St
 	if err != nil {
 		return nil, err
 	}
-	if list, err = tx.waiting(ctx, run, step, ""); err != nil {
+	if list, err = tx.waiting(ctx, run, g, int64(len(list))); err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(list, func(w waiting) bool {
@@ -498,8 +507,12 @@ func (tx *Tx) open(ctx context.Context, t tenant.ID, list []changed, o opening, 
 	for i := range list {
 		ids[i] = list[i].Action
 	}
-	n, err := tx.affected(ctx, fmt.Sprintf("UPDATE action SET status = %d, active = %t, newest_entry = %d, entries = entries + 1, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE status = %d AND ",
-		o.status, o.status != deployment.Finished, o.entry, deployment.Scheduled)+tx.chosen("id"), idList(ids), by, at.UnixMilli())
+	active, filed := o.status != deployment.Finished, ""
+	if as := filedAs(o.status, active); as != filedOpen { // SQLite touches each index of a column that is set
+		filed = fmt.Sprintf(", filed_as = %d", as)
+	}
+	n, err := tx.affected(ctx, fmt.Sprintf("UPDATE action SET status = %d, active = %t%s, newest_entry = %d, entries = entries + 1, revision = revision + 1, modified_by = $2, modified_at = $3 WHERE status = %d AND ",
+		o.status, active, filed, o.entry, deployment.Scheduled)+tx.chosen("id"), idList(ids), by, at.UnixMilli())
 	if err != nil {
 		return err
 	}
@@ -515,13 +528,20 @@ func (tx *Tx) open(ctx context.Context, t tenant.ID, list []changed, o opening, 
 
 // dropScheduled removes actions that were not started.
 func (tx *Tx) dropScheduled(ctx context.Context, t tenant.ID, run *rollout.Run, step rollout.Step) (o rollout.Outcome, err error) {
-	o.N, err = tx.affected(ctx, fmt.Sprintf(`DELETE FROM action WHERE id IN
-		(SELECT a.id FROM rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.rollout_id = $1 AND a.status = %d AND NOT a.active LIMIT $2)`, deployment.Scheduled), int64(run.Rollout.ID), step.Limit)
+	for i := 0; i < len(run.Groups) && o.N < step.Limit; i++ {
+		g := &run.Groups[i]
+		n, err := tx.affected(ctx, fmt.Sprintf(`DELETE FROM action WHERE id IN (SELECT a.id FROM action a WHERE a.rollout_group_id = $1 AND a.filed_as = %d AND a.id > $2 AND a.status = %d
+			ORDER BY a.rollout_group_id, a.filed_as, a.id LIMIT $3)`, filedOpen, deployment.Scheduled), int64(g.ID), g.Launched(), step.Limit-o.N)
+		if err != nil {
+			return o, err
+		}
+		o.N += n
+	}
 	o.More = o.N == step.Limit
 	if o.N > 0 {
 		tx.record(event.Event{Tenant: t, Kind: event.ActionsDropped, Subject: int64(run.Rollout.ID), Reach: event.NoTarget, At: run.Now.UnixMilli(), Data: fmt.Sprintf(`{"actions":%d}`, o.N)})
 	}
-	return o, err
+	return o, nil
 }
 
 // endActive asks devices to give up some of the rollout's actions, or ends them
@@ -552,8 +572,8 @@ func (tx *Tx) rollBack(ctx context.Context, list []changed) error {
 	for i := range list {
 		ids[i] = list[i].Target
 	}
-	const left = "SELECT a.set_id FROM action a WHERE a.target_id = target_state.target_id AND a.active ORDER BY +a.id LIMIT 1"
+	const left = "SELECT a.set_id FROM action a WHERE a.target_id = target_state.target_id AND a.filed_as < 0 AND a.active ORDER BY +a.id LIMIT 1"
 	_, err := tx.exec(ctx, fmt.Sprintf(`UPDATE target_state SET assigned_set = COALESCE((`+left+`), installed_set),
-		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target_state.target_id AND a.active) THEN status ELSE %d END WHERE `, fleet.StatusInSync)+tx.chosen("target_id"), idList(ids))
+		status = CASE WHEN EXISTS (SELECT 1 FROM action a WHERE a.target_id = target_state.target_id AND a.filed_as < 0 AND a.active) THEN status ELSE %d END WHERE `, fleet.StatusInSync)+tx.chosen("target_id"), idList(ids))
 	return err
 }

@@ -160,7 +160,7 @@ func (s Rollouts) GroupsOf(ctx context.Context, t tenant.ID, ids []rollout.ID) (
 // Tallies implements rollout.ReadStore.
 func (s Rollouts) Tallies(ctx context.Context, t tenant.ID, ids []rollout.ID) (out map[rollout.ID]rollout.Tally, err error) {
 	err = s.DB.view(ctx, func(q querier) error {
-		out, err = tallies(ctx, q, s.DB.dialect, "rollout_id", t, ids)
+		out, err = tallies(ctx, q, s.DB.dialect, "rollout_id", t, ids, true)
 		return err
 	})
 	return out, err
@@ -169,15 +169,16 @@ func (s Rollouts) Tallies(ctx context.Context, t tenant.ID, ids []rollout.ID) (o
 // GroupTallies implements rollout.ReadStore.
 func (s Rollouts) GroupTallies(ctx context.Context, t tenant.ID, ids []rollout.GroupID) (out map[rollout.GroupID]rollout.Tally, err error) {
 	err = s.DB.view(ctx, func(q querier) error {
-		out, err = tallies(ctx, q, s.DB.dialect, "id", t, ids)
+		out, err = tallies(ctx, q, s.DB.dialect, "id", t, ids, true)
 		return err
 	})
 	return out, err
 }
 
 // tallies counts the actions of groups that have one of the ids in the column, by
-// that id.
-func tallies[ID ~int64](ctx context.Context, q querier, d dialect, column string, t tenant.ID, ids []ID) (map[ID]rollout.Tally, error) {
+// that id. What is open in groups that were started counts by its status if each is
+// to be told, and as running otherwise, which is what thresholds ask for.
+func tallies[ID ~int64](ctx context.Context, q querier, d dialect, column string, t tenant.ID, ids []ID, each bool) (map[ID]rollout.Tally, error) {
 	out := map[ID]rollout.Tally{}
 	if len(ids) == 0 {
 		return out, nil
@@ -187,10 +188,14 @@ func tallies[ID ~int64](ctx context.Context, q querier, d dialect, column string
 		status deployment.Status
 		n      int64
 	}
+	text, args := tallyText(d, column), []any{t, idList(ids), idList(everyFile())}
+	if each {
+		text = tallyEachText(d, column)
+	}
 	counts, err := all(ctx, q, func(s scanner) (c count, err error) {
 		err = s.Scan(&c.id, &c.status, &c.n)
 		return c, err
-	}, tallyText(d, column), t, idList(ids), idList(everyStatus()))
+	}, text, args...)
 	for _, c := range counts {
 		tally := out[c.id]
 		tally[c.status] += c.n
@@ -199,18 +204,33 @@ func tallies[ID ~int64](ctx context.Context, q querier, d dialect, column string
 	return out, err
 }
 
-// tallyText counts each status of each group by itself, which is a stretch of one
-// index. Grouping reads the same rows, and takes SQLite ten times as long.
+// started is true of groups whose open actions may be other than scheduled.
+func started() string {
+	return fmt.Sprintf("(g.starting OR g.status IN (%d, %d, %d))", rollout.GroupRunning, rollout.GroupFinished, rollout.GroupError)
+}
+
+// tallyText counts what is filed as each by itself, which is a stretch of one index.
+// Grouping reads the same rows, and takes SQLite ten times as long.
 func tallyText(d dialect, column string) string {
-	return "SELECT g." + column + ", s.id, (SELECT count(*) FROM action a WHERE a.rollout_group_id = g.id AND a.status = s.id) FROM rollout_group g CROSS JOIN " + d.ids("$3", "s") +
+	return fmt.Sprintf("SELECT g.%s, CASE s.id WHEN %d THEN %d WHEN %d THEN CASE WHEN %s THEN %d ELSE %d END ELSE s.id END", column,
+		filedCanceling, deployment.Canceling, filedOpen, started(), deployment.Running, deployment.Scheduled) +
+		", (SELECT count(*) FROM action a WHERE a.rollout_group_id = g.id AND a.filed_as = s.id) FROM rollout_group g CROSS JOIN " + d.ids("$3", "s") +
 		" WHERE g.tenant_id = $1 AND g." + column + " IN (SELECT i.id FROM " + d.ids("$2", "i") + ")"
 }
 
-// everyStatus are the statuses that a tally counts.
-func everyStatus() []int64 {
-	list := make([]int64, len(rollout.Tally{}))
-	for i := range list {
-		list[i] = int64(i)
+// tallyEachText is tallyText, with a look at each open action of groups that were
+// started.
+func tallyEachText(d dialect, column string) string {
+	return tallyText(d, column) + fmt.Sprintf(" AND NOT (s.id = %d AND %s)", filedOpen, started()) +
+		fmt.Sprintf(" UNION ALL SELECT g.%[1]s, a.status, count(*) FROM rollout_group g CROSS JOIN action a WHERE g.tenant_id = $1 AND g.%[1]s IN (SELECT i.id FROM ", column) +
+		d.ids("$2", "i") + fmt.Sprintf(") AND %s AND a.rollout_group_id = g.id AND a.filed_as = %d GROUP BY g.%s, a.status", started(), filedOpen, column)
+}
+
+// everyFile are all values that an action can be filed as.
+func everyFile() []int64 {
+	list := []int64{filedCanceling, filedOpen}
+	for i := range len(rollout.Tally{}) {
+		list = append(list, int64(i))
 	}
 	return list
 }
@@ -234,7 +254,7 @@ func cohortWhere(t tenant.ID, c rollout.Cohort, d dialect) (where string, args [
 		where += " AND " + fmt.Sprintf(format, len(args))
 	}
 	if c.RetryOf != 0 {
-		and(fmt.Sprintf("e.id IN (SELECT a.target_id FROM rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.tenant_id = $1 AND g.rollout_id = $%%d AND a.status = %d)", deployment.Error), int64(c.RetryOf))
+		and(fmt.Sprintf("e.id IN (SELECT a.target_id FROM rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.tenant_id = $1 AND g.rollout_id = $%%d AND a.filed_as = %d)", deployment.Error), int64(c.RetryOf))
 	}
 	if !c.CreatedBy.IsZero() {
 		and("e.created_at <= $%d", c.CreatedBy.UnixMilli())
@@ -473,6 +493,6 @@ func (tx *Tx) tally(ctx context.Context, t tenant.ID, run *rollout.Run) (err err
 			ids = append(ids, run.Groups[i].ID)
 		}
 	}
-	run.Tallies, err = tallies(ctx, tx, tx.db.dialect, "id", t, ids)
+	run.Tallies, err = tallies(ctx, tx, tx.db.dialect, "id", t, ids, false)
 	return err
 }

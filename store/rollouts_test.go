@@ -247,6 +247,35 @@ func TestRolloutStops(t *testing.T) {
 	})
 }
 
+// Actions of a group that was stopped in the middle of its start are running or gone.
+func TestRolloutStopsWhileAGroupStarts(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.stepSize = 2
+		c.fleet(t, "t", 10)
+		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
+		c.tick(t, r.ID)
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		_, err := Rollouts{w.db}.UpdateRollout(w.ctx, w.tenant, r.ID, func(run *rollout.Run) error { return run.TriggerNext() }) // without its first steps
+		must(t, err)
+		if more, err := c.advance(r.ID, &rollout.Turn{}); err != nil || !more {
+			t.Fatalf("a step of the second group's start: %t, %v", more, err)
+		}
+		started := "2 running"
+		if w.db.Shared() { // one transaction beside the other
+			started = "4 running"
+		}
+		if got := c.shows(t, r.ID); !strings.HasSuffix(got, started) {
+			t.Errorf("after a step of the second group's start: %s", got)
+		}
+		must(t, c.rollouts.Stop(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		c.expect(t, r.ID, "stopped 10 | finished 5 5 running | finished 5 "+started)
+	})
+}
+
 // A newer rollout takes what an older one has not reached.
 func TestRolloutTakesOver(t *testing.T) {
 	t.Parallel()
@@ -455,10 +484,10 @@ func TestLaunchGoesAlongTheGroup(t *testing.T) {
 			var id, parent, unused int
 			err = s.Scan(&id, &parent, &unused, &line)
 			return line, err
-		}, "EXPLAIN QUERY PLAN "+launchable(""), 1, 1, 1)
+		}, "EXPLAIN QUERY PLAN "+launchable(), 1, 1, 1, 1)
 		return err
 	}))
-	want := []string{"SEARCH a USING INDEX action_group (rollout_group_id=? AND status=?)", "SEARCH h USING INTEGER PRIMARY KEY (rowid=?)"}
+	want := []string{"SEARCH a USING INDEX action_group (rollout_group_id=? AND filed_as=? AND id>?)", "SEARCH h USING INTEGER PRIMARY KEY (rowid=?)"}
 	if !slices.Equal(plan, want) {
 		t.Errorf("the plan is\n%s", strings.Join(plan, "\n"))
 	}
@@ -540,14 +569,14 @@ func TestStatisticsOfALargeRollout(t *testing.T) {
 		must(t, c.rollouts.Start(w.ctx, r.ID))
 		c.tick(t, r.ID)
 		expect("running", "{0 5000 5000 0 0 0} {0 0 5000 0 0 0} {0 5000 0 0 0 0}")
-		w.exec(t, "UPDATE action SET status = 0, active = FALSE WHERE rollout_group_id = (SELECT min(id) FROM rollout_group)")
+		w.exec(t, "UPDATE action SET status = 0, active = FALSE, filed_as = 0 WHERE rollout_group_id = (SELECT min(id) FROM rollout_group)")
 		expect("reports alone", "{0 5000 5000 0 0 0} {0 0 5000 0 0 0} {0 5000 0 0 0 0}")
 		must(t, c.rollouts.TriggerNextGroup(w.ctx, r.ID)) // no change of the rollout itself
 		expect("the next group", "{0 0 5000 5000 0 0} {0 0 0 5000 0 0} {0 0 5000 0 0 0}")
-		w.exec(t, "UPDATE action SET status = 1, active = FALSE WHERE active")
+		w.exec(t, "UPDATE action SET status = 1, active = FALSE, filed_as = 1 WHERE active")
 		c.tick(t, r.ID)
 		expect("finished", "{0 0 0 5000 5000 0} {0 0 0 5000 0 0} {0 0 0 0 5000 0}")
-		w.exec(t, "UPDATE action SET status = 0 WHERE status = 1")
+		w.exec(t, "UPDATE action SET status = 0, filed_as = 0 WHERE status = 1")
 		expect("afterwards", "{0 0 0 5000 5000 0} {0 0 0 5000 0 0} {0 0 0 0 5000 0}")
 		now = now.Add(5 * time.Second)
 		expect("later", "{0 0 0 10000 0 0} {0 0 0 5000 0 0} {0 0 0 5000 0 0}")
@@ -558,7 +587,7 @@ func TestStatisticsOfALargeRollout(t *testing.T) {
 func TestTalliesGoByTheGroupsIndex(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, func(t *testing.T, w *world) {
-		explain, want := "EXPLAIN QUERY PLAN ", "SEARCH a USING COVERING INDEX action_group (rollout_group_id=? AND status=?)"
+		explain, want := "EXPLAIN QUERY PLAN ", "SEARCH a USING COVERING INDEX action_group (rollout_group_id=? AND filed_as=?)"
 		if w.db.Shared() {
 			explain, want = "EXPLAIN ", "action_group"
 		}
@@ -585,9 +614,19 @@ func TestTalliesGoByTheGroupsIndex(t *testing.T) {
 // is what counts. Others wait for their turn meanwhile, here by a lock.
 func TestLaunchMeetsAChange(t *testing.T) {
 	t.Parallel()
+	for name, size := range map[string]int64{"one step": 10, "one step by two transactions": 4, "the second transaction fails": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			launchMeetsAChange(t, size)
+		})
+	}
+}
+
+func launchMeetsAChange(t *testing.T, stepSize int64) {
+	t.Helper()
 	w := newWorld(t, open(t, testdb.Postgres(t)))
 	c := newCampaigns(w)
-	c.stepSize = 10
+	c.stepSize = stepSize
 	c.fleet(t, "t", 7)
 	r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(1)})
 	other := w.set(t, "other")
@@ -609,7 +648,7 @@ func TestLaunchMeetsAChange(t *testing.T) {
 				return err
 			}
 		}
-		if _, err := tx.exec(w.ctx, "UPDATE action SET status = $1 WHERE target_id = (SELECT id FROM target WHERE controller_id = 't03')", int(deployment.Canceled)); err != nil {
+		if _, err := tx.exec(w.ctx, "UPDATE action SET status = $1, filed_as = $1 WHERE target_id = (SELECT id FROM target WHERE controller_id = 't03')", int(deployment.Canceled)); err != nil {
 			return err
 		}
 		if _, err := tx.exec(w.ctx, "UPDATE target_state SET assigned_set = $1 WHERE target_id = (SELECT id FROM target WHERE controller_id = 't06')", int64(r.Set)); err != nil {
@@ -636,7 +675,7 @@ func TestLaunchMeetsAChange(t *testing.T) {
 }
 
 // A group whose parts are started at the same time ends with each action started once.
-func TestLaunchFromBothEnds(t *testing.T) {
+func TestLaunchByTwoTransactions(t *testing.T) {
 	t.Parallel()
 	eachWorld(t, func(t *testing.T, w *world) {
 		c := newCampaigns(w)

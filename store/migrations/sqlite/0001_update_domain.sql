@@ -302,6 +302,7 @@ CREATE TABLE action (
 	set_id           INTEGER NOT NULL REFERENCES distribution_set (id),
 	status           INTEGER NOT NULL, -- deployment.Status
 	active           INTEGER NOT NULL,
+	filed_as         INTEGER NOT NULL, -- what stands for status and active in the indexes; see filedAs
 	type             INTEGER NOT NULL, -- deployment.Type
 	forced_at        INTEGER NOT NULL DEFAULT 0,
 	weight           INTEGER NOT NULL,
@@ -320,13 +321,14 @@ CREATE TABLE action (
 	created_by       TEXT    NOT NULL,
 	created_at       INTEGER NOT NULL,
 	modified_by      TEXT    NOT NULL,
-	modified_at      INTEGER NOT NULL
+	modified_at      INTEGER NOT NULL,
+	CHECK (filed_as = CASE WHEN active AND status = 5 THEN -2 WHEN active OR status = 8 THEN -1 ELSE status END)
 ) STRICT;
 -- Clients exist that misread action ids below 1001 (spec device-apis D.4).
 INSERT INTO sqlite_sequence (name, seq) VALUES ('action', 1000);
 CREATE INDEX action_target ON action (target_id, id);
-CREATE INDEX action_active ON action (target_id, weight DESC, id) WHERE active;
-CREATE INDEX action_set ON action (set_id, status);
+CREATE INDEX action_open ON action (target_id, weight DESC, id) WHERE filed_as < 0;
+CREATE INDEX action_set ON action (set_id, filed_as);
 CREATE INDEX action_tenant ON action (tenant_id, id);
 
 CREATE TABLE action_status (

@@ -74,7 +74,7 @@ CREATE INDEX rollout_member_group ON rollout_member (group_id, target_id);
 -- Targets of a tenant in the order in which groups take them, and how many there are.
 CREATE INDEX target_tenant ON target (tenant_id, id);
 
-CREATE INDEX action_group ON action (rollout_group_id, status, id) WHERE rollout_group_id IS NOT NULL;
+CREATE INDEX action_group ON action (rollout_group_id, filed_as, id) WHERE rollout_group_id IS NOT NULL;
 
 CREATE TABLE auto_assignment (
 	id              INTEGER PRIMARY KEY AUTOINCREMENT,
