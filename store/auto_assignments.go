@@ -225,7 +225,11 @@ func (s Rollouts) AdvanceAutoAssignment(ctx context.Context, t tenant.ID, id rol
 	if err != nil {
 		return o, err
 	}
-	ids, err := s.Cohort(ctx, t, c)
+	var ids []int64
+	err = s.DB.behind(func() (err error) {
+		ids, err = s.Cohort(ctx, t, c)
+		return err
+	})
 	if err != nil || len(ids) == 0 {
 		return o, err
 	}
@@ -233,7 +237,7 @@ func (s Rollouts) AdvanceAutoAssignment(ctx context.Context, t tenant.ID, id rol
 	for i, id := range ids {
 		c.Among[i] = fleet.TargetID(id)
 	}
-	err = s.DB.update(ctx, func(tx *Tx) error {
+	err = s.DB.step(ctx, func(tx *Tx) error {
 		o = rollout.AutoOutcome{Cursor: ids[len(ids)-1], More: int64(len(ids)) == a.Limit}
 		return tx.assignAuto(ctx, t, x, c, a, &o)
 	})

@@ -29,14 +29,15 @@ func (d Deployment) CleanActions(ctx context.Context, t tenant.ID, c deployment.
 	var looked int
 	var last int64
 	var ids []int64
-	err = d.DB.view(ctx, func(q querier) error {
+	find := func(q querier) error {
 		if err := q.row(ctx, "SELECT count(*), coalesce(max(w.id), 0) FROM (SELECT e.id FROM action e WHERE e.tenant_id = $1 AND e.id > $2 ORDER BY e.id LIMIT $3) AS w", t, int64(c.After), look).Scan(&looked, &last); err != nil {
 			return err
 		}
 		ids, err = all(ctx, q, scalar[int64], "SELECT e.id FROM action e WHERE e.tenant_id = $1 AND e.id > $3 AND e.id <= $4 AND e.status IN ("+statusList(c.Statuses)+") AND "+old+" ORDER BY e.id LIMIT $5",
 			t, before, int64(c.After), last, c.Limit)
 		return err
-	})
+	}
+	err = d.DB.behind(func() error { return d.DB.view(ctx, find) })
 	if err != nil {
 		return c.After, 0, err
 	}
@@ -49,7 +50,7 @@ func (d Deployment) CleanActions(ctx context.Context, t tenant.ID, c deployment.
 	if len(ids) == 0 {
 		return next, 0, nil
 	}
-	err = d.DB.update(ctx, func(tx *Tx) error {
+	err = d.DB.step(ctx, func(tx *Tx) error {
 		if err := tx.proveLease(ctx, c.Held); err != nil {
 			return err
 		}

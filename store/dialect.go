@@ -80,6 +80,10 @@ type dialect struct {
 	// same targets.
 	stepTime time.Duration
 
+	// behind does work of a step in a way that lets others have the processor first,
+	// where the database computes in this process.
+	behind func(work func() error) error
+
 	// twoSteps: two transactions may change something at a time, of which each has a
 	// processor to itself.
 	twoSteps bool

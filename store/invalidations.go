@@ -85,7 +85,7 @@ func (s Rollouts) NoteInvalidationWaiting(ctx context.Context, t tenant.ID, set 
 
 // AdvanceInvalidation implements rollout.InvalidationStore.
 func (s Rollouts) AdvanceInvalidation(ctx context.Context, t tenant.ID, set software.SetID, held *lease.Held, now time.Time) (more bool, err error) {
-	err = s.DB.update(ctx, func(tx *Tx) error {
+	err = s.DB.step(ctx, func(tx *Tx) error {
 		if err := tx.proveLease(ctx, held); err != nil {
 			return err
 		}

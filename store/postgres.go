@@ -61,6 +61,7 @@ func postgresDialect() dialect {
 		perRow:     " OFFSET 0",
 		orLooksUp:  true,
 		stepTime:   200 * time.Millisecond,
+		behind:     inPlace,
 		twoSteps:   true,
 		classify:   classifyPostgres,
 	}

@@ -53,7 +53,11 @@ var errMovedOn = errors.New("a target went on meanwhile")
 
 // Advance implements rollout.StepStore.
 func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance) (bool, error) {
-	chosen, err := s.choose(ctx, t, id, a)
+	var chosen *choice
+	err := s.DB.behind(func() (err error) {
+		chosen, err = s.choose(ctx, t, id, a)
+		return err
+	})
 	if err != nil {
 		if fault.Is(err, fault.NotFound) {
 			return false, nil
@@ -79,7 +83,7 @@ func (s Rollouts) Advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 
 // advance is the transaction of a step.
 func (s Rollouts) advance(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance, chosen *choice) (turn rollout.Turn, more bool, err error) {
-	err = s.DB.update(ctx, func(tx *Tx) error {
+	err = s.DB.step(ctx, func(tx *Tx) error {
 		turn = *a.Turn
 		more = false
 		if err := tx.proveLease(ctx, a.Held); err != nil {

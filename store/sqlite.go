@@ -37,6 +37,7 @@ func sqliteDialect() dialect {
 		events:     sqliteEvents(),
 		replanned:  sqliteReplanned,
 		stepTime:   50 * time.Millisecond,
+		behind:     onOwnThread,
 		classify:   classifySQLite,
 	}
 }

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package store
+
+func letOthersFirst() {}
+
+func isMainThread() bool { return false }
