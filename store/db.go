@@ -38,7 +38,9 @@ type Options struct {
 	// Now is the clock; nil is the machine's.
 	Now func() time.Time
 
-	// MaxConns bounds the connections to PostgreSQL; 0 chooses by the number of processors.
+	// MaxConns bounds the connections to PostgreSQL; 0 chooses by the number of
+	// processors: four of each, and at least 16. Up to six more are for changes that
+	// share transactions.
 	MaxConns int
 }
 
