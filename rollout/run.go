@@ -103,10 +103,10 @@ func (r *Run) Chooses() bool {
 	return r.Rollout.Status == Creating || r.Rollout.Status == Running && r.Rollout.Dynamic
 }
 
-// Launching reports whether a group is being started. Next goes on with that before
-// it judges any.
-func (r *Run) Launching() bool {
-	return slices.ContainsFunc(r.Groups, func(g Group) bool { return g.Starting })
+// Judges reports whether Next looks at thresholds, which it does once in a turn and
+// when no group is being started.
+func (r *Run) Judges(t *Turn) bool {
+	return r.Rollout.Status == Running && !t.Judged && !slices.ContainsFunc(r.Groups, func(g Group) bool { return g.Starting })
 }
 
 // Done takes the outcome of a step. It may ask for another one in the same

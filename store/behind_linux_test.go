@@ -54,7 +54,7 @@ func TestStepsLetOthersFirst(t *testing.T) {
 			t.Errorf("a step that fails: %v", err)
 		}
 		defer func() {
-			if got := recover(); got != failed {
+			if got, is := recover().(error); !is || !errors.Is(got, failed) {
 				t.Errorf("a step that panics: %v", got)
 			}
 			must(t, db.update(t.Context(), func(*Tx) error { return nil }))

@@ -94,7 +94,7 @@ func (s Rollouts) advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 			return err
 		}
 		run.Now, run.Approval, run.MaxGroups, run.StepSize = a.Now, a.Approval, a.MaxGroups, a.StepSize
-		if err := tx.prepare(ctx, t, run); err != nil {
+		if err := tx.prepare(ctx, t, run, &turn, chosen); err != nil {
 			return err
 		}
 		before := clone(run)
@@ -119,15 +119,19 @@ func (s Rollouts) advance(ctx context.Context, t tenant.ID, id rollout.ID, a rol
 }
 
 // prepare reads what the rules ask for besides the states.
-func (tx *Tx) prepare(ctx context.Context, t tenant.ID, run *rollout.Run) error {
+func (tx *Tx) prepare(ctx context.Context, t tenant.ID, run *rollout.Run, turn *rollout.Turn, chosen *choice) (err error) {
 	switch run.Rollout.Status {
 	case rollout.Running:
-		if run.Launching() {
+		if !run.Judges(turn) {
 			return nil
 		}
-		return tx.tally(ctx, t, run)
+		run.Tallies = chosen.tallies
+		uncounted := func(id rollout.GroupID) bool { _, is := run.Tallies[id]; return !is }
+		if slices.ContainsFunc(runningGroups(run), uncounted) { // one began to run meanwhile
+			run.Tallies, err = tally(ctx, tx, tx.db.dialect, t, run)
+		}
+		return err
 	case rollout.Deleting:
-		var err error
 		run.HasActions, err = exists(ctx, tx, fmt.Sprintf("rollout_group g JOIN action a ON a.rollout_group_id = g.id WHERE g.rollout_id = $1 AND (a.filed_as <> %d OR a.active)", filedOpen), int64(run.Rollout.ID))
 		return err
 	default:
@@ -135,8 +139,9 @@ func (tx *Tx) prepare(ctx context.Context, t tenant.ID, run *rollout.Run) error 
 	return nil
 }
 
-// choice is the targets that a step is to take, found before its transaction:
-// looking at a million targets must not keep others from writing.
+// choice is what a step goes by that was found before its transaction, such as the
+// targets it is to take: looking at a million targets, or counting a million
+// actions, must not keep others from writing.
 type choice struct {
 	work   rollout.Work // NoWork: the step finds its targets itself
 	group  rollout.GroupID
@@ -144,37 +149,46 @@ type choice struct {
 	limit  int64
 	ids    []int64
 
+	// tallies were counted before the transaction, too: what they lack are the
+	// reports of the last moment.
+	tallies map[rollout.GroupID]rollout.Tally
+
 	lockFirst bool // lock targets before they are read
 }
 
 func (s Rollouts) choose(ctx context.Context, t tenant.ID, id rollout.ID, a rollout.Advance) (*choice, error) {
 	var run *rollout.Run
+	c := &choice{}
 	err := s.DB.view(ctx, func(q querier) error {
 		r, err := readRollout(ctx, q, t, id, "")
 		if err != nil {
 			return err
 		}
 		run = &rollout.Run{Rollout: *r, Now: a.Now, Approval: a.Approval, MaxGroups: a.MaxGroups, StepSize: a.StepSize}
-		if !run.Chooses() {
+		if r.Status != rollout.Creating && r.Status != rollout.Running {
 			return nil
 		}
 		run.Groups, err = all(ctx, q, scanGroup, "SELECT "+groupRow+" FROM rollout_group e WHERE e.tenant_id = $1 AND e.rollout_id = $2 ORDER BY e.id", t, int64(id))
+		if err == nil && run.Judges(a.Turn) {
+			c.tallies, err = tally(ctx, q, s.DB.dialect, t, run)
+		}
 		return err
 	})
 	if err != nil || !run.Chooses() || len(run.Groups) == 0 {
-		return &choice{}, err
+		return c, err
 	}
 	turn := *a.Turn
 	step, _ := run.Next(&turn)
 	if step.Work != rollout.Fill && step.Work != rollout.Grow {
-		return &choice{}, nil
+		return c, nil
 	}
-	c, err := a.Cohort(run, step)
+	cohort, err := a.Cohort(run, step)
 	if err != nil {
 		return nil, err
 	}
-	ids, err := s.Cohort(ctx, t, c)
-	return &choice{work: step.Work, group: step.Group.ID, cursor: step.Group.Cursor, limit: step.Limit, ids: ids}, err
+	c.work, c.group, c.cursor, c.limit = step.Work, step.Group.ID, step.Group.Cursor, step.Limit
+	c.ids, err = s.Cohort(ctx, t, cohort)
+	return c, err
 }
 
 // work carries a step out.

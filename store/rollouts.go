@@ -468,7 +468,7 @@ func (s Rollouts) UpdateRollout(ctx context.Context, t tenant.ID, id rollout.ID,
 			return err
 		}
 		if run.Rollout.Status == rollout.Paused { // resuming asks how the newest group did
-			if err := tx.tally(ctx, t, run); err != nil {
+			if run.Tallies, err = tally(ctx, tx, tx.db.dialect, t, run); err != nil {
 				return err
 			}
 		}
@@ -486,13 +486,15 @@ func (s Rollouts) UpdateRollout(ctx context.Context, t tenant.ID, id rollout.ID,
 }
 
 // tally counts the actions of the groups that run.
-func (tx *Tx) tally(ctx context.Context, t tenant.ID, run *rollout.Run) (err error) {
-	var ids []rollout.GroupID
+func tally(ctx context.Context, q querier, d dialect, t tenant.ID, run *rollout.Run) (map[rollout.GroupID]rollout.Tally, error) {
+	return tallies(ctx, q, d, "id", t, runningGroups(run), false)
+}
+
+func runningGroups(run *rollout.Run) (ids []rollout.GroupID) {
 	for i := range run.Groups {
 		if run.Groups[i].Status == rollout.GroupRunning {
 			ids = append(ids, run.Groups[i].ID)
 		}
 	}
-	run.Tallies, err = tallies(ctx, tx, tx.db.dialect, "id", t, ids, false)
-	return err
+	return ids
 }

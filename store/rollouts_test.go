@@ -84,10 +84,15 @@ func (c *campaigns) tick(tb testing.TB, id rollout.ID) {
 }
 
 func (c *campaigns) advance(id rollout.ID, turn *rollout.Turn) (bool, error) {
-	return Rollouts{c.db}.Advance(context.WithoutCancel(c.ctx), c.tenant, id, rollout.Advance{
+	return Rollouts{c.db}.Advance(context.WithoutCancel(c.ctx), c.tenant, id, c.engine(turn))
+}
+
+// engine is what the engine says when it takes a step.
+func (c *campaigns) engine(turn *rollout.Turn) rollout.Advance {
+	return rollout.Advance{
 		Turn: turn, Policy: deployment.PolicyOf(&c.settings, c.rollouts.Quotas), Approval: c.settings.RolloutApproval,
 		MaxGroups: c.rollouts.Quotas.GroupsPerRollout, StepSize: c.stepSize, Moment: query.Moment{Now: c.now.UnixMilli()}, Now: c.now,
-	})
+	}
 }
 
 // shows is the rollout's state with its groups': status, targets, and how their
@@ -607,6 +612,27 @@ func TestTalliesGoByTheGroupsIndex(t *testing.T) {
 		if text := strings.Join(plan, "\n"); !strings.Contains(text, want) || strings.Contains(text, "Seq Scan on action") {
 			t.Errorf("the plan is\n%s", text)
 		}
+	})
+}
+
+// Actions are counted before the step's transaction. A group that began to run in
+// between is judged by its own.
+func TestAGroupStartsWhileOthersAreCounted(t *testing.T) {
+	t.Parallel()
+	eachWorld(t, func(t *testing.T, w *world) {
+		c := newCampaigns(w)
+		c.fleet(t, "t", 10)
+		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
+		c.tick(t, r.ID)
+		must(t, c.rollouts.Start(w.ctx, r.ID))
+		c.tick(t, r.ID)
+		step := c.engine(&rollout.Turn{})
+		counted, err := Rollouts{w.db}.choose(w.ctx, w.tenant, r.ID, step)
+		must(t, err)
+		must(t, c.rollouts.TriggerNextGroup(w.ctx, r.ID))
+		_, _, err = Rollouts{w.db}.advance(w.ctx, w.tenant, r.ID, step, counted)
+		must(t, err)
+		c.expect(t, r.ID, "running 10 | running 5 5 running | running 5 5 running")
 	})
 }
 
