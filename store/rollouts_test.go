@@ -63,6 +63,18 @@ func (c *campaigns) create(tb testing.TB, p rollout.Plan) *rollout.Rollout {
 	return r
 }
 
+// running creates a rollout and lets its first group start.
+func (c *campaigns) running(tb testing.TB, p rollout.Plan) *rollout.Rollout {
+	tb.Helper()
+	r := c.create(tb, p)
+	c.tick(tb, r.ID)
+	if err := c.rollouts.Start(c.ctx, r.ID); err != nil {
+		tb.Fatal(err)
+	}
+	c.tick(tb, r.ID)
+	return r
+}
+
 // tick gives a rollout one turn of the engine.
 func (c *campaigns) tick(tb testing.TB, id rollout.ID) {
 	tb.Helper()
@@ -225,10 +237,7 @@ func TestRolloutStops(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		c := newCampaigns(w)
 		c.fleet(t, "t", 4)
-		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
-		c.tick(t, r.ID)
-		must(t, c.rollouts.Start(w.ctx, r.ID))
-		c.tick(t, r.ID)
+		r := c.running(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
 		c.report(t, "t01", true)
 		must(t, c.rollouts.Stop(w.ctx, r.ID))
 		c.tick(t, r.ID)
@@ -259,10 +268,7 @@ func TestRolloutStopsWhileAGroupStarts(t *testing.T) {
 		c := newCampaigns(w)
 		c.stepSize = 2
 		c.fleet(t, "t", 10)
-		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
-		c.tick(t, r.ID)
-		must(t, c.rollouts.Start(w.ctx, r.ID))
-		c.tick(t, r.ID)
+		r := c.running(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
 		_, err := Rollouts{w.db}.UpdateRollout(w.ctx, w.tenant, r.ID, func(run *rollout.Run) error { return run.TriggerNext() }) // without its first steps
 		must(t, err)
 		if more, err := c.advance(r.ID, &rollout.Turn{}); err != nil || !more {
@@ -317,10 +323,7 @@ func TestRolloutFinishesWhatIsThere(t *testing.T) {
 		set := w.set(t, "app")
 		_, err := w.service.AssignSet(w.ctx, set, []deployment.Order{{Target: "t01", Weight: 1000}}, false)
 		must(t, err)
-		r := c.create(t, rollout.Plan{Name: "r", Set: set})
-		c.tick(t, r.ID)
-		must(t, c.rollouts.Start(w.ctx, r.ID))
-		c.tick(t, r.ID)
+		r := c.running(t, rollout.Plan{Name: "r", Set: set})
 		c.expect(t, r.ID, "running 2 | running 2 1 running 1 finished")
 	})
 }
@@ -431,10 +434,7 @@ func TestTargetsLeaveARollout(t *testing.T) {
 				}
 			})
 		}
-		r := c.create(t, rollout.Plan{Name: "r", Set: set, Amount: ptr(1)})
-		c.tick(t, r.ID)
-		must(t, c.rollouts.Start(w.ctx, r.ID))
-		c.tick(t, r.ID)
+		c.running(t, rollout.Plan{Name: "r", Set: set, Amount: ptr(1)})
 		deleting.Wait()
 		for _, left := range []string{
 			"rollout_member m LEFT JOIN target t ON t.id = m.target_id",
@@ -622,10 +622,7 @@ func TestAGroupStartsWhileOthersAreCounted(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		c := newCampaigns(w)
 		c.fleet(t, "t", 10)
-		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
-		c.tick(t, r.ID)
-		must(t, c.rollouts.Start(w.ctx, r.ID))
-		c.tick(t, r.ID)
+		r := c.running(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(2)})
 		step := c.engine(&rollout.Turn{})
 		counted, err := Rollouts{w.db}.choose(w.ctx, w.tenant, r.ID, step)
 		must(t, err)
@@ -707,10 +704,7 @@ func TestLaunchByTwoTransactions(t *testing.T) {
 		c := newCampaigns(w)
 		c.stepSize = 3
 		c.fleet(t, "t", 41)
-		r := c.create(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(1)})
-		c.tick(t, r.ID)
-		must(t, c.rollouts.Start(w.ctx, r.ID))
-		c.tick(t, r.ID)
+		r := c.running(t, rollout.Plan{Name: "r", Set: w.set(t, "app"), Amount: ptr(1)})
 		c.expect(t, r.ID, "running 41 | running 41 41 running")
 		if got := w.dump(t, "SELECT count(*), min(entries), max(entries), min(revision), max(revision) FROM action WHERE active"); got[0] != "41 1 1 2 2" {
 			t.Errorf("actions, entries and revisions: %v", got)
